@@ -1,0 +1,150 @@
+"""The ``localbook`` command: run experiments, look at their records, fetch and check images.
+
+Exit codes: 0 done, 1 a mistake that the one line on stderr explains, 2 unusable arguments,
+130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from localbook import __version__
+from localbook.errors import LocalbookError
+from localbook.paths import checkout, recorded_runs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        args.call(args)
+        sys.stdout.flush()
+    except LocalbookError as error:
+        print(f"localbook: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nlocalbook: interrupted; finished epochs are kept.", file=sys.stderr)
+        if args.call is _run:
+            print("Continue with the same command and --resume.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    from localbook.experiments import run
+
+    paths = run(
+        args.experiment,
+        args.profile,
+        data=args.data,
+        seeds=args.seeds,
+        out=args.out,
+        resume=args.resume,
+    )
+    for path in paths:
+        print(path)
+
+
+def _runs_list(args: argparse.Namespace) -> None:
+    from localbook import runs
+
+    for record in runs.load(folder=args.out):
+        name = f"{record.experiment}/{record.profile}-{record.method}"
+        print(f"{name:<40} {len(record.seeds)} seeds  {record.date}  {record.source['test']}")
+
+
+def _runs_show(args: argparse.Namespace) -> None:
+    from localbook import runs
+
+    path = args.out / f"{args.record}.json"
+    runs.read(path)  # checked before it is shown
+    print(path.read_text(encoding="utf-8"), end="")
+
+
+def _runs_compare(args: argparse.Namespace) -> None:
+    from localbook import runs
+
+    records = runs.load(args.experiment, profile=args.profile, folder=args.out)
+    print(runs.compare(records, args.metric or ["test_accuracy"]))
+
+
+def _data_list(args: argparse.Namespace) -> None:
+    from localbook import data
+
+    for name in data.known():
+        print(name)
+
+
+def _data_fetch(args: argparse.Namespace) -> None:
+    from localbook import data
+
+    print(data.fetch(args.name, args.root))
+
+
+def _data_check(args: argparse.Namespace) -> None:
+    from localbook import data
+
+    print("\n".join(data.check(args.name, args.root)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="localbook", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--version", action="version", version=f"localbook {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run an experiment and record it"))
+    _add_runs(commands.add_parser("runs", help="list, show or compare run records"))
+    _add_data(commands.add_parser("data", help="list, fetch or check image sets"))
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", help="its name, such as gradient-isolation")
+    parser.add_argument(
+        "--profile", default="quick", help="quick (default), cpu or gpu: how much is run"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="a folder of images, or a set's name, in place of the usual"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
+    _add_out(parser)
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.set_defaults(call=_run)
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    lister = commands.add_parser("list", help="one line for each record")
+    lister.set_defaults(call=_runs_list)
+    show = commands.add_parser("show", help="print one record")
+    show.add_argument("record", help="as `list` names it")
+    show.set_defaults(call=_runs_show)
+    compare = commands.add_parser("compare", help="mean ± deviation of each method, as markdown")
+    compare.add_argument("experiment")
+    compare.add_argument("--profile")
+    compare.add_argument("--metric", action="append", help="test_accuracy by default; repeatable")
+    compare.set_defaults(call=_runs_compare)
+    for command in (lister, show, compare):
+        _add_out(command)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    default = recorded_runs() if checkout() else Path("runs")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=default, help=f"records folder ({default})"
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the names of the known sets").set_defaults(call=_data_list)
+    fetch = commands.add_parser("fetch", help="download a published set")
+    fetch.set_defaults(call=_data_fetch)
+    check = commands.add_parser("check", help="verify checksums, or decode a whole folder")
+    check.set_defaults(call=_data_check)
+    for command in (fetch, check):
+        command.add_argument("name", help="a set's name (or a folder, for check)")
+        command.add_argument("--root", metavar="DIR", help="in place of $LOCALBOOK_DATA")

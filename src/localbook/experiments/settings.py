@@ -1,0 +1,102 @@
+"""What each profile means for each experiment: the one place that says so.
+
+``quick`` runs in seconds on embedded images, ``cpu`` in minutes on real ones, and ``gpu`` is for
+results on a CUDA device.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from localbook.data.batches import Augment
+from localbook.errors import ConfigError
+from localbook.local import ConvNet, Schedule
+
+PROFILES = ("quick", "cpu", "gpu")
+Candidate = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One experiment at one profile.
+
+    Attributes
+    ----------
+    data : str
+        The image set, unless another is asked for.
+    model : ConvNet
+    schedule : Schedule
+        Its ``lr`` stands only until tuning replaces it.
+    candidates : mapping of method to tuple of dict
+        The hyper-parameters tried for each method, as many for each; a method with one candidate
+        is not tuned.
+    tuning_epochs : int
+        How long each candidate is trained before it is judged on the validation split.
+    seeds : int
+        How many seeds the chosen candidate is run with.
+    """
+
+    data: str
+    model: ConvNet
+    schedule: Schedule
+    candidates: Mapping[str, tuple[Candidate, ...]]
+    tuning_epochs: int
+    seeds: int
+
+
+_COLOUR = Augment(crop=4, flip=True)
+_RATES: tuple[Candidate, ...] = tuple({"lr": lr} for lr in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4))
+# As many candidates for SGR: it has one more thing to choose and so fewer learning rates.
+_TUNED = {
+    "bp": _RATES,
+    "local": _RATES,
+    "sgr": tuple({"lr": lr, "weight": w} for lr in (0.1, 0.2) for w in (1.0, 10.0, 100.0)),
+}
+
+EXPERIMENTS: Mapping[str, Mapping[str, Setting]] = {
+    "gradient-isolation": {
+        "quick": Setting(
+            data="digits",
+            model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
+            schedule=Schedule(epochs=12, batch_size=64, lr=0.05),
+            candidates={
+                "bp": ({"lr": 0.05},),
+                "local": ({"lr": 0.05},),
+                "sgr": ({"lr": 0.05, "weight": 3.0},),
+            },
+            tuning_epochs=0,
+            seeds=2,
+        ),
+        "cpu": Setting(
+            data="cifar10",
+            model=ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1)),
+            schedule=Schedule(epochs=5, batch_size=128, lr=0.1, augment=_COLOUR),
+            candidates=_TUNED,
+            tuning_epochs=2,
+            seeds=3,
+        ),
+        "gpu": Setting(
+            data="cifar10",
+            model=ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1)),
+            schedule=Schedule(epochs=60, batch_size=256, lr=0.1, augment=_COLOUR),
+            candidates=_TUNED,
+            tuning_epochs=15,
+            seeds=5,
+        ),
+    }
+}
+
+
+def setting(experiment: str, profile: str) -> Setting:
+    """Return what ``profile`` means for ``experiment``.
+
+    Raises
+    ------
+    ConfigError
+        If either is unknown.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ConfigError(f"unknown experiment {experiment!r}; known are {', '.join(EXPERIMENTS)}.")
+    if profile not in EXPERIMENTS[experiment]:
+        raise ConfigError(f"profile={profile!r} must be one of {', '.join(PROFILES)}.")
+    return EXPERIMENTS[experiment][profile]

@@ -1,0 +1,97 @@
+"""A network as a chain of gradient-isolated modules, each with an auxiliary head."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+
+
+class IsolatedNetwork(nn.Module):
+    """Modules f_1, ..., f_L and their auxiliary heads.
+
+    Module l computes x_l = f_l(x_{l-1}); head l turns x_l into class scores, from which the local
+    loss of module l is taken. How gradients flow is not decided here but by the rule that trains
+    the network (see :mod:`localbook.local.rules`).
+
+    Parameters
+    ----------
+    modules : sequence of nn.Module
+    heads : sequence of nn.Module
+        One for each module; the last one is the network's own classifier.
+
+    Raises
+    ------
+    ConfigError
+        If there are no modules, or not one head for each.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not modules or len(modules) != len(heads):
+            raise ConfigError(
+                f"{len(modules)} modules with {len(heads)} heads: "
+                "give at least one module and exactly one head for each."
+            )
+        self.local_modules = nn.ModuleList(modules)
+        self.heads = nn.ModuleList(heads)
+
+    def __len__(self) -> int:
+        return len(self.local_modules)
+
+    def pairs(self) -> Iterator[tuple[nn.Module, nn.Module]]:
+        """Yield (module, head) from the input to the output."""
+        return zip(self.local_modules, self.heads, strict=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the class scores (N, classes) of the last head."""
+        for module in self.local_modules:
+            x = module(x)
+        scores: Tensor = self.heads[-1](x)
+        return scores
+
+    def all_scores(self, x: Tensor) -> list[Tensor]:
+        """Return the class scores (N, classes) of every head, first module first."""
+        scores = []
+        for module, head in self.pairs():
+            x = module(x)
+            scores.append(head(x))
+        return scores
+
+
+def linear_head(channels: int, classes: int) -> nn.Module:
+    """Return a head that averages over positions and classifies linearly."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+@dataclass(frozen=True)
+class ConvNet:
+    """A plain convolutional network, one convolution a module.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Output channels of each module.
+    strides : tuple of int
+        Stride of each module's convolution.
+    """
+
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
+        """Return the network with seeded weights, without touching the global random state."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            channels = (in_channels, *self.widths[:-1])
+            modules = [
+                nn.Sequential(
+                    nn.Conv2d(c, width, 3, stride, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                )
+                for c, width, stride in zip(channels, self.widths, self.strides, strict=True)
+            ]
+            return IsolatedNetwork(modules, [linear_head(w, classes) for w in self.widths])

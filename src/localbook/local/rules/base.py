@@ -1,0 +1,27 @@
+"""What every learning rule has in common."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from localbook.local.network import IsolatedNetwork
+
+
+class Rule(Protocol):
+    """A way to compute gradients."""
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add this batch's gradients to ``.grad`` of every parameter the rule trains.
+
+        Parameters
+        ----------
+        net : IsolatedNetwork
+        x : float tensor, shape (N, C, H, W)
+        y : int64 tensor, shape (N,)
+
+        Returns
+        -------
+        Tensor, shape (L,)
+            The mean cross-entropy of each head, detached.
+        """
+        ...

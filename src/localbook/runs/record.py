@@ -1,0 +1,97 @@
+"""The run record and its schema."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, get_origin, get_type_hints
+
+from localbook.errors import RecordError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One method's runs in one experiment.
+
+    Attributes
+    ----------
+    experiment, profile, method : str
+    config : dict
+        Everything that was chosen, complete enough to run it again, tuning included.
+    seeds : list of int
+    source : dict
+        The exact variant of the data behind each split, as :class:`localbook.data.ImageSet` says.
+    sizes : dict
+        Numbers of images by split, and of parameters.
+    history : list of dict
+        One row for each seed and epoch, with keys ``seed`` and ``epoch``.
+    final : list of dict
+        One row for each seed, with key ``seed``: what the book prints.
+    wall_s : float
+        Seconds of all seeds together.
+    peak_bytes : int or None
+        The most memory allocated on a GPU in any run; None where that was not measured.
+    hardware, versions : dict
+    commit : str or None
+        Of the checkout that ran; None outside one.
+    dirty : bool
+        Whether that checkout had uncommitted changes.
+    date : str
+        ISO 8601, UTC, when the last seed ended.
+
+    Raises
+    ------
+    RecordError
+        If a value is of the wrong type or the seeds of ``final`` and ``history`` do not fit.
+    """
+
+    experiment: str
+    profile: str
+    method: str
+    config: dict[str, Any]
+    seeds: list[int]
+    source: dict[str, str]
+    sizes: dict[str, int]
+    history: list[Row]
+    final: list[Row]
+    wall_s: float
+    peak_bytes: int | None
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str | None
+    dirty: bool
+    date: str
+
+    def __post_init__(self) -> None:
+        for field, hint in get_type_hints(Record).items():
+            expected = get_origin(hint) if get_origin(hint) in (dict, list) else hint
+            if not isinstance(getattr(self, field), expected):
+                raise RecordError(
+                    f"the key {field!r} must be {hint}, not {getattr(self, field)!r:.60}."
+                )
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", self.date):
+            raise RecordError(f"the date {self.date!r} must be ISO 8601 in UTC, to the second.")
+        if [row.get("seed") for row in self.final] != self.seeds or not self.seeds:
+            raise RecordError("'final' must have one row for each of 'seeds', in their order.")
+        if any(row.get("seed") not in self.seeds or "epoch" not in row for row in self.history):
+            raise RecordError("every row of 'history' needs an 'epoch' and one of the 'seeds'.")
+
+
+def from_dict(raw: Any) -> Record:
+    """Check a decoded JSON value against the schema and return it as a record.
+
+    Raises
+    ------
+    RecordError
+        Naming what is missing, unknown or of the wrong type.
+    """
+    if not isinstance(raw, dict):
+        raise RecordError("a run record must be a JSON object.")
+    names = {field.name for field in dataclasses.fields(Record)}
+    if missing := sorted(names - raw.keys()):
+        raise RecordError(f"the record lacks the keys {', '.join(missing)}.")
+    if unknown := sorted(raw.keys() - names):
+        raise RecordError(f"the record has unknown keys {', '.join(unknown)}.")
+    wall = raw["wall_s"]
+    return Record(**raw | {"wall_s": float(wall) if isinstance(wall, int) else wall})
