@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from localbook.errors import DataError
+from localbook.progress import progress
 
 _EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
 
@@ -116,7 +116,7 @@ def decode(
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         work = pool.map(place, range(len(images)))
         try:
-            for _ in tqdm(work, total=len(images), desc="decoding", unit="image", leave=False):
+            for _ in progress(work, "decoding", len(images), "image"):
                 pass
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

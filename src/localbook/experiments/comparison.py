@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from localbook import data as images
 from localbook import runs
@@ -16,6 +15,7 @@ from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError, TrainingError
 from localbook.experiments.settings import Candidate, Setting, setting
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, accuracy, train
+from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
 _TEST_BATCH = 512
@@ -213,13 +213,7 @@ def _train_one(
     name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with tqdm(total=schedule.epochs, desc=f"{job.method} {name}", unit="epoch") as bar:
-
-        def show(row: Row) -> None:
-            bar.set_postfix(accuracy=f"{row['accuracy'][-1]:.3f}", discord=_mean(row["discord"]))
-            bar.n = row["epoch"]
-            bar.refresh()
-
+    with Progress(f"{job.method} {name}", schedule.epochs, "epoch") as bar:
         rows = train(
             net,
             _rule(job.method, candidate),
@@ -228,7 +222,7 @@ def _train_one(
             schedule,
             seed=seed,
             checkpoint=job.checkpoint(name),
-            on_epoch=show,
+            on_epoch=lambda row: bar.at(row["epoch"], _figures(row)),
         )
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return net, rows, peak
@@ -240,9 +234,11 @@ def _rule(method: str, candidate: Candidate) -> Rule:
     return BP() if method == "bp" else PlainLocal()
 
 
-def _mean(values: list[float | None]) -> str:
-    known = [v for v in values if v is not None]
-    return f"{sum(known) / len(known):.2f}" if known else "-"
+def _figures(row: Row) -> str:
+    """Return what a progress display says of an epoch: the last head's accuracy, mean discord."""
+    known = [value for value in row["discord"] if value is not None]
+    discord = f", discord {sum(known) / len(known):.2f}" if known else ""
+    return f"accuracy {row['accuracy'][-1]:.3f}{discord}, {row['images_per_s']:.0f} images/s"
 
 
 def _sources(sets: dict[str, ImageSet]) -> dict[str, str]:

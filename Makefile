@@ -1,0 +1,42 @@
+# `make book` and `make test` do all of their own set-up; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab notebooks pins clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+book: $(READY) ## Execute what changed and build the HTML
+	$(BIN)/python tools/book.py build
+
+test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+		--nbval-cell-timeout 300 tests book
+
+lab: $(READY) ## Open the book in JupyterLab
+	$(BIN)/jupyter lab book
+
+notebooks: $(READY) ## Execute every notebook in place, to commit its outputs
+	$(BIN)/python tools/book.py refresh
+
+pins: $(READY) ## Write constraints.txt from what is installed
+	$(BIN)/python tools/pins.py
+
+clean: ## Remove what was built, but not the environment, downloads or records
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"localbook needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,24 @@
+"""The book's pictures: one house style, readable in light and dark, each with alt text.
+
+Functions here draw what they are given and compute nothing; each returns a matplotlib figure that
+:func:`show` puts into a notebook.
+"""
+
+from localbook.plots.figure import new_figure, show, svg
+from localbook.plots.images import image_grid
+from localbook.plots.isolation import isolation_diagram
+from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
+
+__all__ = [
+    "METHOD",
+    "PALETTE",
+    "accuracy_by_module",
+    "image_grid",
+    "isolation_diagram",
+    "new_figure",
+    "over_epochs",
+    "seeds_by_method",
+    "show",
+    "svg",
+]

@@ -1,0 +1,71 @@
+"""Figures as inline SVG: they follow the page's theme and carry their alt text."""
+
+import hashlib
+import html
+import io
+import re
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from localbook.errors import ConfigError
+from localbook.plots.style import FOREGROUND, house_style
+
+
+@house_style()
+def new_figure(width: float = 6.4, height: float = 3.6) -> Figure:
+    """Return an empty figure in the house style; ``width`` and ``height`` are in inches.
+
+    It is not known to pyplot, so a notebook shows it once, when :func:`show` does.
+    """
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """Return a figure as an ``<svg>`` element for an HTML page.
+
+    Parameters
+    ----------
+    figure : Figure
+    alt : str
+        What a reader who does not see the picture needs to know.
+
+    Raises
+    ------
+    ConfigError
+        If ``alt`` is shorter than a sentence.
+    """
+    if len(alt.split()) < 4:
+        raise ConfigError(f"alt text {alt!r} is too short; say in a sentence what is to be seen.")
+    salt = hashlib.sha256(alt.encode()).hexdigest()[:8]  # ids differ between figures of one page
+    with house_style(), mpl.rc_context({"svg.hashsalt": salt}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>\s*", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # repeated in every figure, never referred to
+    drawing = re.sub(r'id="(DejaVu[^"]*)"', rf'id="{salt}-\1"', drawing)  # glyphs
+    drawing = re.sub(r'href="#(DejaVu[^"]*)"', rf'href="#{salt}-\1"', drawing)
+    drawing = drawing.replace(FOREGROUND, "currentColor")
+    label = html.escape(alt, quote=True)
+    style = 'style="max-width: 100%; height: auto" '
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" {style}', 1).strip()
+
+
+def show(figure: Figure, alt: str, note: str = "") -> None:
+    """Display a figure in a notebook.
+
+    Parameters
+    ----------
+    figure : Figure
+    alt : str
+        See :func:`svg`.
+    note : str
+        A line below the figure, such as where recorded numbers come from.
+    """
+    from IPython.display import display
+
+    caption = f"<figcaption>{html.escape(note)}</figcaption>" if note else ""
+    page = f'<figure class="lb-figure">{svg(figure, alt)}{caption}</figure>'
+    display({"text/html": page, "text/plain": f"Figure: {alt}"}, raw=True)

@@ -1,0 +1,169 @@
+"""Execute the book's notebooks with papermill, and build its HTML.
+
+    python tools/book.py build      execute what changed, then build the HTML
+    python tools/book.py refresh    execute every notebook in place, to commit its outputs
+
+Executed copies are kept in _build/executed; a notebook runs again when its own source, the
+library, the run records or the pins have changed since its last good execution.
+"""
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+EXECUTED = BUILD / "executed"
+PAGES = BUILD / "pages"
+HTML = BUILD / "html"
+
+
+def notebooks() -> list[Path]:
+    """Return the book's notebooks, relative to the root, sorted."""
+    found = (ROOT / "book").rglob("*.ipynb")
+    return sorted(p.relative_to(ROOT) for p in found if ".ipynb_checkpoints" not in p.parts)
+
+
+def inputs_digest() -> str:
+    """Return a hash of all that any notebook's result may depend on, its own source excepted."""
+    digest = hashlib.sha256()
+    for path in sorted(_inputs()):
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs() -> Iterator[Path]:
+    yield from (ROOT / "src").rglob("*.py")
+    yield from (ROOT / "src").rglob("*.mplstyle")
+    yield from (ROOT / "data" / "runs").rglob("*.json")
+    yield from (ROOT / "requirements.txt", ROOT / "constraints.txt")
+
+
+def source_digest(notebook: Path, inputs: str) -> str:
+    """Return a hash of a notebook's cells, without outputs, and of what it depends on."""
+    cells = nbformat.read(ROOT / notebook, as_version=4).cells
+    text = "\0".join(f"{c.cell_type}\0{c.source}\0{c.metadata.get('tags')}" for c in cells)
+    return hashlib.sha256(f"{inputs}\0{text}".encode()).hexdigest()
+
+
+def execute(notebook: Path, target: Path) -> None:
+    """Run a notebook top to bottom at its default profile and write the tidied result."""
+    import papermill
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    running = target.with_suffix(".running")
+    papermill.execute_notebook(
+        str(ROOT / notebook),
+        str(running),
+        cwd=str((ROOT / notebook).parent),
+        kernel_name="python3",
+        progress_bar=False,
+    )
+    node = nbformat.read(running, as_version=4)
+    tidy(node)
+    nbformat.write(node, target)
+    running.unlink()
+
+
+def tidy(node: Any) -> None:
+    """Drop what differs from run to run: timings, progress bars, the kernel's exact version."""
+    node.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in node.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+
+
+def refresh() -> int:
+    """Execute every notebook in place; return how many failed."""
+    return _execute_all([(n, ROOT / n) for n in notebooks()])
+
+
+def bring_up_to_date() -> int:
+    """Execute the notebooks whose last good execution is out of date; return how many failed."""
+    inputs = inputs_digest()
+    stale = []
+    for notebook in notebooks():
+        stamp = (EXECUTED / notebook).with_suffix(".sha256")
+        if not stamp.exists() or stamp.read_text() != source_digest(notebook, inputs):
+            stale.append(notebook)
+    print(f"{len(stale)} of {len(notebooks())} notebooks to execute")
+    return _execute_all([(n, EXECUTED / n) for n in stale], inputs)
+
+
+def _execute_all(work: list[tuple[Path, Path]], inputs: str | None = None) -> int:
+    from papermill.exceptions import PapermillExecutionError
+
+    failures = 0
+    with tqdm(work, unit="notebook", disable=not work) as bar:
+        for notebook, target in bar:
+            bar.set_description(notebook.stem)
+            start = time.perf_counter()
+            try:
+                execute(notebook, target)
+            except PapermillExecutionError as error:
+                failures += 1
+                bar.write(f"{notebook} failed in cell {error.exec_count}: {error.ename}: "
+                          f"{error.evalue}")  # fmt: skip
+                continue
+            bar.write(f"{notebook}: {time.perf_counter() - start:.0f} s")
+            if inputs is not None:
+                stamp = target.with_suffix(".sha256")
+                stamp.write_text(source_digest(notebook, inputs))
+    return failures
+
+
+def gather(executed: Path, pages: Path) -> None:
+    """Put the configuration, the pages and the executed notebooks where Sphinx reads them."""
+    shutil.rmtree(pages, ignore_errors=True)
+    ignore = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
+    shutil.copytree(ROOT / "book", pages / "book", ignore=ignore)
+    for name in ("_config.yml", "_toc.yml", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, pages / name)
+    for notebook in notebooks():
+        (pages / notebook).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(executed / notebook, pages / notebook)
+
+
+def build_html(pages: Path, output: Path) -> int:
+    """Build the HTML with every warning an error; return jupyter-book's exit code."""
+    words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
+    return subprocess.run(command, check=False).returncode
+
+
+def build() -> int:
+    """Execute what is out of date and build the book; return an exit code."""
+    if bring_up_to_date():
+        print("The book was not built: mend the notebooks above first.", file=sys.stderr)
+        return 1
+    gather(EXECUTED, PAGES)
+    code = build_html(PAGES, BUILD.parent)
+    if code == 0:
+        print(f"The book is at {(HTML / 'index.html').as_uri()}")
+    return code
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=("build", "refresh"))
+    return build() if parser.parse_args().what == "build" else min(refresh(), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
