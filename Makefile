@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Networks of this size gain nothing from threads, and on a busy machine threads that wait for each
+# other cost minutes; with one, results do not depend on the number of cores either.
+book test notebooks: export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help book test lab notebooks pins clean
 

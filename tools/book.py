@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,18 +62,18 @@ def execute(notebook: Path, target: Path) -> None:
     import papermill
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    running = target.with_suffix(".running")
-    papermill.execute_notebook(
-        str(ROOT / notebook),
-        str(running),
-        cwd=str((ROOT / notebook).parent),
-        kernel_name="python3",
-        progress_bar=False,
-    )
-    node = nbformat.read(running, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        running = Path(folder) / notebook.name
+        papermill.execute_notebook(
+            str(ROOT / notebook),
+            str(running),
+            cwd=str((ROOT / notebook).parent),
+            kernel_name="python3",
+            progress_bar=False,
+        )
+        node = nbformat.read(running, as_version=4)
     tidy(node)
     nbformat.write(node, target)
-    running.unlink()
 
 
 def tidy(node: Any) -> None:

@@ -42,6 +42,7 @@ def _run(args: argparse.Namespace) -> None:
         args.profile,
         data=args.data,
         seeds=args.seeds,
+        methods=args.method,
         out=args.out,
         resume=args.resume,
     )
@@ -110,6 +111,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DIR", help="a folder of images, or a set's name, in place of the usual"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
+    parser.add_argument("--method", action="append", help="only this one; repeatable")
     _add_out(parser)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.set_defaults(call=_run)

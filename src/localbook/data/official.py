@@ -6,6 +6,8 @@ torchvision's own (a test compares them); ``data/checksums.md5`` repeats them fo
 
 import gzip
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,13 @@ def fetch_official(name: str, root: Path) -> None:
                 f"{root / archive.filename} does not have its published checksum "
                 f"(MD5 {archive.md5}); delete the file and fetch {name} again."
             ) from error
-        _unpack(root / archive.filename, root, folder)
+        try:
+            _unpack(root / archive.filename, root, folder)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{root / archive.filename} could not be unpacked ({error}); delete it, make sure "
+                f"that the disk has room, and fetch {name} again."
+            ) from error
 
 
 def check_official(name: str, root: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def run(
     *,
     data: str | Path | None = None,
     seeds: int | None = None,
+    methods: Sequence[str] | None = None,
     out: str | Path,
     resume: bool = False,
 ) -> list[Path]:
@@ -58,6 +60,8 @@ def run(
         Another image set, or a folder of images, in place of the profile's.
     seeds : int, optional
         How many seeds, in place of the profile's number.
+    methods : sequence of str, optional
+        Only these, so that several processes or machines can share an experiment.
     out : path
         Where the records go; unfinished work is kept below ``<out>/<experiment>/.partial``.
     resume : bool
@@ -71,8 +75,8 @@ def run(
     Raises
     ------
     ConfigError
-        Without the device the profile needs, on unfinished work without ``resume``, or when a
-        record of other settings is in the way.
+        On an unknown method, without the device the profile needs, on unfinished work without
+        ``resume``, or when a record of other settings is in the way.
     """
     chosen = setting(experiment, profile)
     if data is not None:
@@ -95,7 +99,7 @@ def run(
             list(range(chosen.seeds)),
             home / ".partial" / f"{profile}-{method}",
         )
-        for method in chosen.candidates
+        for method in _methods(chosen, methods)
     ]
     _refuse_unfinished(jobs, resume)
     origin = runs.provenance(device)  # now, since the checkout may move on while this runs
@@ -107,6 +111,15 @@ def run(
             shutil.rmtree(job.partial, ignore_errors=True)
         written.append(path)
     return written
+
+
+def _methods(chosen: Setting, wanted: Sequence[str] | None) -> list[str]:
+    unknown = [method for method in wanted or () if method not in chosen.candidates]
+    if unknown:
+        raise ConfigError(
+            f"unknown method {unknown[0]!r}; this experiment has {', '.join(chosen.candidates)}."
+        )
+    return list(wanted or chosen.candidates)
 
 
 def _device(profile: str) -> str:

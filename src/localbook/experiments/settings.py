@@ -71,9 +71,9 @@ EXPERIMENTS: Mapping[str, Mapping[str, Setting]] = {
         "cpu": Setting(
             data="cifar10",
             model=ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1)),
-            schedule=Schedule(epochs=5, batch_size=128, lr=0.1, augment=_COLOUR),
+            schedule=Schedule(epochs=4, batch_size=128, lr=0.1, augment=_COLOUR),
             candidates=_TUNED,
-            tuning_epochs=2,
+            tuning_epochs=1,
             seeds=3,
         ),
         "gpu": Setting(

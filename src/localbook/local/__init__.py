@@ -3,7 +3,7 @@
 from localbook.local.diagnostics import Discord, accuracy, discord
 from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
 from localbook.local.rules import BP, SGR, PlainLocal, Rule
-from localbook.local.train import Schedule, train
+from localbook.local.trainer import Schedule, train
 
 __all__ = [
     "BP",

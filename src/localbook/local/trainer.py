@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -202,7 +203,12 @@ def _restore(
     if path is None or not path.exists():
         return []
     device = next(net.parameters()).device
-    state = torch.load(path, map_location=device, weights_only=True)
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise ConfigError(
+            f"the checkpoint {path} cannot be read; delete it to start over."
+        ) from error
     if state["identity"] != identity:
         raise ConfigError(
             f"the checkpoint {path} belongs to another run ({state['identity']}); "

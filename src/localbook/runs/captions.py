@@ -1,0 +1,42 @@
+"""The line under a recorded figure: where its numbers come from and how to make them again."""
+
+from collections.abc import Sequence
+
+from localbook.errors import RecordError
+from localbook.runs.record import Record
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Return data, seeds, hardware, versions, commit, date and command of records shown together.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of one experiment at one profile, made on the same images.
+
+    Raises
+    ------
+    RecordError
+        If there is none, or they do not belong together.
+    """
+    groups = {(r.experiment, r.profile, *r.source.values()) for r in records}
+    if len(groups) != 1:
+        raise RecordError(
+            f"a caption describes records of one experiment, profile and data set, "
+            f"but these are of {len(groups)}; choose among them with load()."
+        )
+    first = records[0]
+    machine = first.hardware.get("gpu") or f"{first.hardware['cpu']}, {_threads(first)}"
+    commits = sorted({(r.commit or "unknown")[:9] + ("+" if r.dirty else "") for r in records})
+    return (
+        f"Recorded on {first.source['test']}; {len(first.seeds)} seeds; {machine}; "
+        f"torch {first.versions['torch']}; commit {', '.join(commits)}; "
+        f"{max(r.date for r in records)[:10]}. "
+        f"Again: localbook run {first.experiment} --profile {first.profile} "
+        f"--data {first.config['setting']['data']}"
+    )
+
+
+def _threads(record: Record) -> str:
+    n = record.hardware["threads"]
+    return f"{n} thread{'s' if n != 1 else ''}"

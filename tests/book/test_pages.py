@@ -1,0 +1,116 @@
+"""The pages as they are built: warnings are errors, links lead somewhere, nothing is foreign."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tools import book
+
+LOADING = {
+    ("script", "src"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("video", "src"),
+    ("link", "href"),
+}
+
+
+class Page(HTMLParser):
+    """What a page links to, loads and is called by."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.loads, self.ids, self.pictures = [], [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids |= {found[k] for k in ("id", "name") if found.get(k)}
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag in ("img", "svg"):
+            self.pictures.append((tag, found))
+        for (name, key), value in ((pair, found.get(pair[1])) for pair in LOADING):
+            foreign_kind = tag == "link" and found.get("rel") in ("canonical", "next", "prev")
+            if tag == name and value and not foreign_kind:
+                self.loads.append((key, value))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The book, built from the notebooks as they are committed."""
+    home = tmp_path_factory.mktemp("book")
+    book.gather(book.ROOT, home / "pages")
+    assert book.build_html(home / "pages", home) == 0, "jupyter-book warned or failed, see above"
+    return home / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(built):
+    return {path: Page(path.read_text()) for path in sorted(built.rglob("*.html"))}
+
+
+def content(pages, built):
+    return {p: page for p, page in pages.items() if p.is_relative_to(built / "book")}
+
+
+def test_every_chapter_is_there(pages, built):
+    names = {str(path.relative_to(built)) for path in pages}
+    assert {"index.html", "search.html", "book/index.html", "book/notation.html"} <= names
+    for notebook in book.notebooks():
+        assert str(notebook.with_suffix(".html")) in names
+
+
+def test_internal_links_lead_somewhere(pages):
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            # The search page fills itself in the browser; only real pages have ids to check.
+            lost = parts.fragment and target in pages and target.name != "search.html"
+            if not target.exists() or (lost and unquote(parts.fragment) not in pages[target].ids):
+                broken.append(f"{path.name}: {link}")
+    assert not broken
+
+
+def test_pages_load_nothing_from_elsewhere(pages, built):
+    foreign = [
+        f"{path.name}: {value}"
+        for path, page in pages.items()
+        for _, value in page.loads
+        if urlsplit(value).netloc
+    ]
+    assert not foreign
+    for sheet in built.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(https?:)?//", sheet.read_text()), sheet
+
+
+def test_equations_find_mathjax_in_the_build(pages, built):
+    page = pages[built / "book" / "local-learning" / "gradient-isolation.html"]
+    scripts = [value for _, value in page.loads if "mathjax" in value.lower()]
+    assert scripts
+    for script in scripts:
+        place = urlsplit(script).path
+        assert (built / "book" / "local-learning" / place).resolve().is_file()
+
+
+def test_every_picture_has_alt_text(pages, built):
+    for path, page in content(pages, built).items():
+        for tag, attributes in page.pictures:
+            if tag == "img":
+                assert attributes.get("alt"), f"{path.name}: {attributes}"
+            elif attributes.get("role") == "img":
+                assert attributes.get("aria-label"), path.name
+
+
+def test_pages_name_no_machine(pages):
+    for path in pages:
+        assert str(Path.home()) not in path.read_text()
+        assert str(book.ROOT) not in path.read_text()

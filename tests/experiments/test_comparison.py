@@ -1,0 +1,211 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from localbook import runs
+from localbook.errors import ConfigError, TrainingError
+from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
+from localbook.local import ConvNet, Schedule
+
+NAME = "gradient-isolation"
+TINY = replace(
+    setting(NAME, "quick"),
+    model=ConvNet((3, 4), (2, 2)),
+    schedule=Schedule(epochs=2, batch_size=128, lr=0.1),
+    candidates={
+        "local": ({"lr": 0.1}, {"lr": 0.01}),
+        "sgr": ({"lr": 0.1, "weight": 1.0}, {"lr": 0.1, "weight": 5.0}),
+    },
+    tuning_epochs=1,
+    seeds=2,
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS[NAME], "quick", TINY)
+
+
+def numbers(record):
+    """Everything of a record that must not depend on time."""
+    times = {"seconds", "images_per_s"}
+    history = [{k: v for k, v in row.items() if k not in times} for row in record.history]
+    return record.config, record.source, record.sizes, record.final, history
+
+
+def test_one_record_for_each_method(tiny, tmp_path):
+    paths = run(NAME, out=tmp_path)
+    local, sgr = (runs.read(path) for path in paths)
+    assert [p.name for p in paths] == ["quick-local.json", "quick-sgr.json"]
+    assert local.seeds == [0, 1]
+    assert len(local.history) == 4
+    assert local.sizes["train"] == 1295
+    assert len(local.final[0]["test_accuracy_by_module"]) == 2
+    assert sgr.config["chosen"] in TINY.candidates["sgr"]
+    assert not (tmp_path / NAME / ".partial" / "quick-local").exists()
+
+
+def test_the_candidate_with_the_best_validation_accuracy_is_chosen(tiny, tmp_path):
+    for record in map(runs.read, run(NAME, out=tmp_path)):
+        tuning = record.config["tuning"]
+        best = max(tuning, key=lambda trial: trial["val_accuracy"])
+        assert len(tuning) == 2
+        assert record.config["chosen"] == best["candidate"]
+        assert all(trial["seed"] not in record.seeds for trial in tuning)
+
+
+def test_a_candidate_that_diverges_loses(tiny, tmp_path, monkeypatch):
+    from localbook.experiments import comparison
+
+    original = comparison.train
+
+    def diverging(net, rule, data, val, schedule, **options):
+        if schedule.lr == 0.1:
+            raise TrainingError("the loss is not a number")
+        return original(net, rule, data, val, schedule, **options)
+
+    monkeypatch.setattr(comparison, "train", diverging)
+    only_local = replace(TINY, candidates={"local": TINY.candidates["local"]})
+    monkeypatch.setitem(EXPERIMENTS[NAME], "quick", only_local)
+    (path,) = run(NAME, out=tmp_path)
+    assert runs.read(path).config["chosen"] == {"lr": 0.01}
+
+
+def test_what_is_recorded_is_not_run_again(tiny, tmp_path, monkeypatch):
+    first = [path.read_text() for path in run(NAME, out=tmp_path)]
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("localbook.experiments.comparison.train", refuse)
+    assert [path.read_text() for path in run(NAME, out=tmp_path)] == first
+
+
+def test_a_record_of_other_settings_is_not_overwritten(tiny, tmp_path):
+    run(NAME, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"quick-local\.json records other settings"):
+        run(NAME, out=tmp_path, seeds=1)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch):
+    whole = [runs.read(path) for path in run(NAME, out=tmp_path / "whole")]
+    from localbook.experiments import comparison
+
+    epochs = 0
+
+    def interrupt(row):
+        nonlocal epochs
+        epochs += 1
+        if epochs % 3 == 0:
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr(comparison, "_figures", interrupt)
+    out = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        run(NAME, out=out)
+    with pytest.raises(ConfigError, match="add --resume"):
+        run(NAME, out=out)
+    paths, interruptions = None, 1
+    while paths is None:
+        try:
+            paths = run(NAME, out=out, resume=True)
+        except KeyboardInterrupt:
+            interruptions += 1
+    parts = [runs.read(path) for path in paths]
+    assert interruptions >= 3
+    assert [numbers(r) for r in parts] == [numbers(r) for r in whole]
+
+
+def test_interrupting_the_command_keeps_its_work(tmp_path):
+    """The real thing: SIGINT to `localbook run`, then the same command with --resume."""
+    command = [sys.executable, "-m", "localbook", "run", NAME, "--seeds", "1", "--out"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole = tmp_path / "whole"
+    subprocess.run([*command, str(whole)], check=True, capture_output=True, env=env)
+
+    parts = tmp_path / "parts"
+    process = subprocess.Popen(
+        [*command, str(parts)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+    wait_for = time.monotonic() + 120
+    while not list(parts.rglob("*sgr*/*.pt")) and time.monotonic() < wait_for:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Continue with the same command and --resume" in stderr
+    assert "Traceback" not in stderr
+    assert not list(parts.rglob("quick-sgr.json"))
+
+    done = subprocess.run(
+        [*command, str(parts), "--resume"], check=True, capture_output=True, text=True, env=env
+    )
+    assert len(done.stdout.splitlines()) == 3
+    for method in ("bp", "local", "sgr"):
+        pair = [runs.read(home / NAME / f"quick-{method}.json") for home in (whole, parts)]
+        assert numbers(pair[0]) == numbers(pair[1])
+
+
+def test_processes_can_share_an_experiment(tiny, tmp_path):
+    whole = [runs.read(path) for path in run(NAME, out=tmp_path / "whole")]
+    parts = [
+        runs.read(path)
+        for method in ("sgr", "local")
+        for path in run(NAME, out=tmp_path / "parts", methods=[method])
+    ]
+    assert [numbers(r) for r in parts[::-1]] == [numbers(r) for r in whole]
+
+
+def test_unknown_method(tmp_path):
+    with pytest.raises(ConfigError, match="unknown method 'dgl'; this experiment has bp, local"):
+        run(NAME, methods=["sgr", "dgl"], out=tmp_path)
+
+
+def test_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs a CUDA device"):
+        run(NAME, "gpu", out=tmp_path)
+
+
+@pytest.mark.parametrize("seeds", [0, -1])
+def test_seeds_must_be_positive(seeds, tmp_path):
+    with pytest.raises(ConfigError, match="at least 1"):
+        run(NAME, seeds=seeds, out=tmp_path)
+
+
+def test_another_data_set_is_named_without_its_folder(tiny, tmp_path):
+    from PIL import Image
+
+    for side in ("train", "test"):
+        for name in ("a", "b"):
+            for i in range(80):
+                file = tmp_path / "my-pictures" / side / name / f"{i}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (8, 8), i + 100 * (name == "b")).save(file)
+    (path, _) = run(NAME, out=tmp_path / "out", data=str(tmp_path / "my-pictures"), seeds=1)
+    record = runs.read(path)
+    assert record.config["setting"]["data"] == "my-pictures"
+    assert str(tmp_path) not in path.read_text()
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match="unknown experiment 'x'; known are gradient-isolation"):
+        setting("x", "quick")
+    with pytest.raises(ConfigError, match="one of quick, cpu, gpu"):
+        setting(NAME, "slow")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_method_tries_equally_many_candidates(name, profile):
+    chosen = setting(name, profile)
+    assert len({len(c) for c in chosen.candidates.values()}) == 1
+    json.dumps(dataclasses.asdict(chosen))  # a record can hold it

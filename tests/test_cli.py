@@ -1,0 +1,99 @@
+import subprocess
+import sys
+
+import pytest
+
+from localbook import __version__
+from localbook.cli import main
+
+
+def run(capsys, *words):
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_and_version(capsys):
+    for words, expected in ((["--help"], "experiment"), (["--version"], __version__)):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert stop.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["run"], ["runs"], ["run", "x", "--seeds", "two"]])
+def test_unusable_arguments_exit_with_2(capsys, words):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "nothing"], "unknown experiment 'nothing'"),
+        (["run", "gradient-isolation", "--profile", "slow"], "must be one of quick, cpu, gpu"),
+        (["run", "gradient-isolation", "--data", "/no/where"], "does not exist"),
+        (["runs", "show", "nothing/quick-bp"], "cannot read the record"),
+        (["runs", "compare", "nothing"], "no record of 'nothing'"),
+        (["data", "fetch", "digits"], "cannot be fetched"),
+        (["data", "check", "mnist"], "is not there"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_with_1(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", str(tmp_path)] if words[0] in ("run", "runs") else []
+    code, stdout, stderr = run(capsys, *words, *out)
+    assert code == 1
+    assert not stdout
+    assert stderr.startswith("localbook: ")
+    assert message in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+def test_run_list_show_compare(capsys, tmp_path):
+    out = ["--out", str(tmp_path)]
+    code, stdout, _ = run(capsys, "run", "gradient-isolation", "--seeds", "1", *out)
+    assert code == 0
+    assert len(stdout.splitlines()) == 3
+    _, stdout, _ = run(capsys, "runs", "list", *out)
+    assert "gradient-isolation/quick-sgr" in stdout
+    _, stdout, _ = run(capsys, "runs", "show", "gradient-isolation/quick-sgr", *out)
+    assert '"method": "sgr"' in stdout
+    _, stdout, _ = run(capsys, "runs", "compare", "gradient-isolation", *out)
+    assert "| sgr | 0." in stdout
+
+
+def test_data_list_and_check(capsys):
+    _, stdout, _ = run(capsys, "data", "list")
+    assert stdout.split() == [
+        "digits", "shapes", "mnist", "cifar10", "cifar100", "imagenette", "tiny-imagenet",
+    ]  # fmt: skip
+    assert run(capsys, "data", "check", "shapes")[0] == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    words = f"{sys.executable} -m localbook data list | head -n 1"
+    done = subprocess.run(words, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == "digits\n"
+    assert not done.stderr
+
+
+BARE = """
+import sys
+for name in ("tqdm", "pandas", "sklearn", "matplotlib", "scipy", "IPython"):
+    sys.modules[name] = None
+from localbook.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_run_needs_only_torch_torchvision_and_numpy(tmp_path):
+    words = ["run", "gradient-isolation", "--data", "shapes", "--seeds", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, *words, "--out", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert len(list(tmp_path.rglob("*.json"))) == 3
+    assert "sgr lr0.05-weight3-seed0: 12/12 epoch accuracy" in done.stderr

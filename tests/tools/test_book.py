@@ -1,0 +1,103 @@
+"""The builder runs what changed, and only that."""
+
+import nbformat
+import pytest
+
+from tools import book
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two notebooks, one library file and one record."""
+    for name in ("one", "two"):
+        cells = [nbformat.v4.new_code_cell(f"print('{name}')")]
+        path = tmp_path / "book" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    for file in ("src/lib.py", "data/runs/x/r.json", "requirements.txt", "constraints.txt"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("1")
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "EXECUTED", tmp_path / "_build" / "executed")
+    return tmp_path
+
+
+@pytest.fixture
+def executed(project, monkeypatch):
+    """The names of the notebooks that were executed, most recent call."""
+    names = []
+
+    def record(notebook, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        names.append(notebook.stem)
+
+    monkeypatch.setattr(book, "execute", record)
+
+    def update():
+        names.clear()
+        assert book.bring_up_to_date() == 0
+        return list(names)
+
+    return update
+
+
+def edit(project, name, change):
+    path = project / "book" / f"{name}.ipynb"
+    node = nbformat.read(path, as_version=4)
+    change(node.cells[0])
+    nbformat.write(node, path)
+
+
+def test_nothing_changed_nothing_runs(executed):
+    assert executed() == ["one", "two"]
+    assert executed() == []
+
+
+def test_a_changed_cell_runs_its_notebook_only(project, executed):
+    executed()
+    edit(project, "two", lambda cell: cell.update(source="print(2)"))
+    assert executed() == ["two"]
+
+
+def test_changed_outputs_run_nothing(project, executed):
+    executed()
+    edit(project, "two", lambda cell: cell.update(execution_count=7))
+    assert executed() == []
+
+
+@pytest.mark.parametrize("file", ["src/lib.py", "data/runs/x/r.json", "requirements.txt"])
+def test_a_changed_input_runs_everything(project, executed, file):
+    executed()
+    (project / file).write_text("2")
+    assert executed() == ["one", "two"]
+
+
+def test_a_failed_notebook_is_named_and_runs_again(project, capsys, monkeypatch):
+    edit(project, "one", lambda cell: cell.update(source="raise ValueError('on purpose')"))
+    monkeypatch.setattr(book, "notebooks", lambda: [project.joinpath("book/one.ipynb")])
+    for _ in range(2):
+        assert book.bring_up_to_date() == 1
+        assert "failed in cell 1: ValueError: on purpose" in capsys.readouterr().out
+
+
+def test_execution_is_tidied(project):
+    edit(project, "one", lambda cell: cell.update(
+        source="import sys; print('to be kept'); print('progress', file=sys.stderr)"))  # fmt: skip
+    target = project / "out" / "one.ipynb"
+    book.execute(project / "book" / "one.ipynb", target)
+    (cell,) = nbformat.read(target, as_version=4).cells
+    assert [out.text for out in cell.outputs] == ["to be kept\n"]
+    assert not cell.metadata
+    assert [p.name for p in target.parent.iterdir()] == ["one.ipynb"]
+
+
+def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(project):
+    for name in ("_config.yml", "_toc.yml", "CHANGELOG.md", "book/page.md"):
+        (project / name).write_text(name)
+    executed = project / "_build" / "executed"
+    for name in ("one", "two"):
+        (executed / "book").mkdir(parents=True, exist_ok=True)
+        (executed / "book" / f"{name}.ipynb").write_text("executed")
+    book.gather(executed, project / "pages")
+    assert (project / "pages" / "book" / "one.ipynb").read_text() == "executed"
+    assert (project / "pages" / "book" / "page.md").read_text() == "book/page.md"

@@ -1,0 +1,1 @@
+"""The project's own tools: they are not part of the installed package."""
