@@ -27,8 +27,8 @@ def swin() -> nn.Module:
 
 def mlp() -> nn.Sequential:
     widths = [3 * 32 * 32, 8, 8, 8]
-    layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in pairwise(widths)]
-    return nn.Sequential(nn.Flatten(), *sum(layers, []), nn.Linear(8, 10))
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(8, 10))
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -127,14 +127,22 @@ def test_residual_networks_are_cut_between_blocks() -> None:
 
 
 def test_norm_and_activation_stay_with_their_layer() -> None:
-    layers = [[nn.Conv2d(c, 4, 3), nn.BatchNorm2d(4), nn.ReLU()] for c in (3, 4, 4, 4)]
-    model = nn.Sequential(*sum(layers, []), nn.Flatten(), nn.Linear(4 * 24 * 24, 10))
+    layers = [
+        layer
+        for channels in (3, 4, 4, 4)
+        for layer in (nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * 24 * 24, 10))
     assert split(model, 4, images()).cuts == ("2", "5", "8")
 
 
 def test_balanced_is_the_best_of_all_cuts() -> None:
-    layers = [[nn.Conv2d(c, d, 3, 2, 1), nn.ReLU()] for c, d in ((3, 8), (8, 16), (16, 8), (8, 8))]
-    model, x = nn.Sequential(*sum(layers, []), nn.Flatten(), nn.Linear(32, 10)), images()
+    layers = [
+        layer
+        for c, d in pairwise((3, 8, 16, 8, 8))
+        for layer in (nn.Conv2d(c, d, 3, 2, 1), nn.ReLU())
+    ]
+    model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 10)), images()
     layer_ends = ("1", "3", "5", "8")
     for k in (2, 3):
         best = min(

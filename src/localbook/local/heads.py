@@ -45,7 +45,7 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
     """
     # in eval mode, for one sample would not do for BatchNorm
     with evaluating(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(example[:1])
+        module(example[:1].detach())
     return Cost(
         sum(p.numel() for p in module.parameters() if p.requires_grad),
         sum(b.numel() for b in module.buffers()),
@@ -192,13 +192,13 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.key = nn.Linear(channels, channels)
-        self.query = nn.Parameter(torch.randn(channels) / channels)
+        self.query = nn.Linear(channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, C) to (N, C)."""
         x = self.norm(x)
-        share = (self.key(x) @ self.query).softmax(1)  # (N, T)
-        return torch.bmm(share.unsqueeze(1), x).squeeze(1)
+        share = self.query(self.key(x)).softmax(1)  # (N, T, 1)
+        return torch.bmm(share.transpose(1, 2), x).squeeze(1)
 
 
 class FixedLinear(nn.Module):
