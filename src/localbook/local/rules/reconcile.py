@@ -95,7 +95,6 @@ def forward_over_reverse(
     Two passes: the first gives γ and with it the direction v, the second, with the same dropout
     masks, the gradient of the loss and its derivative in that direction.
     """
-    _load_forward_mode()
     state = RandomState.now(x.device)
     x.requires_grad_()
     out = module(x)
@@ -124,6 +123,14 @@ def forward_over_reverse(
     return Step(loss.detach(), out.detach(), delta)
 
 
+@cache
+def load_forward_mode() -> None:
+    """Make torch load its formulas for forward mode; some versions warn of themselves then."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
+
+
 def _precise(gradient: Tensor) -> Tensor:
     """Return a gradient in float32 or better: squares of bfloat16 would lose their sum."""
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
@@ -132,14 +139,6 @@ def _precise(gradient: Tensor) -> Tensor:
 def _no_autocast(x: Tensor) -> torch.autocast:
     """Return the context of a backward pass: each step in the precision of the forward pass."""
     return torch.autocast(x.device.type, enabled=False)
-
-
-@cache
-def _load_forward_mode() -> None:
-    """Make torch load its formulas for forward mode, which on some versions warn about torch."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
 @contextmanager

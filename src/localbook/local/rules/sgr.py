@@ -14,6 +14,7 @@ from localbook.local.rules.reconcile import (
     cosine_distance,
     double_backward,
     forward_over_reverse,
+    load_forward_mode,
     plain,
     relative_distance,
     squared_distance,
@@ -55,7 +56,7 @@ class SGR:
         ``"cosine"`` (one minus the cosine, averaged over the samples).
     path : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
-        ``"forward_over_reverse"``, which torch.compile can compile.
+        ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
 
     Raises
     ------
@@ -74,6 +75,8 @@ class SGR:
         ):
             if name not in known:
                 raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
+        if self.path == "forward_over_reverse":
+            load_forward_mode()  # here, for torch.compile had better not see it
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
                 if not 0 <= weight < math.inf:
