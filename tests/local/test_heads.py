@@ -43,7 +43,7 @@ def test_pooled_heads_do_not_mind_where_things_are(name: str) -> None:
 
 def test_swin_keeps_its_channels_last() -> None:
     first = make_head("linear", IMAGE, CLASSES, seed=0)
-    last = make_head("linear", IMAGE.permute(0, 2, 3, 1), CLASSES, seed=0, channel_axis=3)
+    last = make_head("linear", IMAGE.permute(0, 2, 3, 1), CLASSES, seed=0, channel_axis=-1)
     assert torch.allclose(first(IMAGE), last(IMAGE.permute(0, 2, 3, 1)), atol=1e-6)
 
 
@@ -148,6 +148,11 @@ def test_labels_that_do_not_match_the_classes_are_refused(labels: list[int]) -> 
 def test_heads_that_do_not_fit_are_refused(name: str, x: Tensor, classes: int, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make_head(name, x, classes, seed=0)
+
+
+def test_a_channel_axis_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no axis 3 for channels; .* at -1"):
+        make_head("linear", FLAT, CLASSES, seed=0, channel_axis=3)
 
 
 def test_a_model_without_a_classifier_is_refused() -> None:

@@ -49,7 +49,7 @@ def vit() -> IsolatedNetwork:
 def swin() -> IsolatedNetwork:
     torch.manual_seed(0)
     sizes = {"patch_size": [4, 4], "embed_dim": 24, "depths": [1, 1], "num_heads": [2, 4]}
-    return isolated(SwinTransformer(**sizes, window_size=[4, 4], num_classes=10), "mlp", 3)
+    return isolated(SwinTransformer(**sizes, window_size=[4, 4], num_classes=10), "mlp", -1)
 
 
 def smooth(dtype: torch.dtype = torch.float64) -> IsolatedNetwork:
@@ -343,6 +343,14 @@ def test_other_arguments_that_make_no_sense_are_refused() -> None:
         SGR(path="reverse")
     with pytest.raises(ConfigError, match="2 SGR weights for 3 modules"):
         SGR((1.0, 1.0)).gradients(convnet(), *batch())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_frozen_module_is_refused(path: str) -> None:
+    net = convnet()
+    net.local_modules[1].requires_grad_(False)
+    with pytest.raises(ConfigError, match="module 2 has no parameter that requires grad"):
+        SGR(1.0, path=path).gradients(net, *batch())
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -173,15 +173,27 @@ def test_partition_is_the_best_of_all(atoms: list[tuple[int, bool]], data: st.Da
     costs, useful = [a for a, _ in atoms], [b for _, b in atoms]
     useful[0] = True
     k = data.draw(st.integers(1, sum(useful)))
+    shares = data.draw(st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=k, max_size=k))
 
     def largest(starts: tuple[int, ...]) -> float:
         runs = list(pairwise((0, *starts, len(costs))))
         if not all(any(useful[a:b]) for a, b in runs):
             return float("inf")
-        return max(sum(costs[a:b]) for a, b in runs)
+        return max(sum(costs[a:b]) / share for (a, b), share in zip(runs, shares, strict=True))
 
     best = min(largest(starts) for starts in combinations(range(1, len(costs)), k - 1))
-    assert largest(tuple(partition(costs, useful, k))) == best
+    assert largest(tuple(partition(costs, useful, shares))) == best
+
+
+def test_shares_give_the_first_module_more() -> None:
+    layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.Tanh())]
+    model, x = nn.Sequential(*layers, nn.Linear(8, 3)), torch.randn(5, 8)
+    # thirteen activations of equal size: the input, and each tanh's output
+    assert sorted(split(model, 3, x).saved_bytes) == [4 * 160, 4 * 160, 5 * 160]
+    assert split(model, 3, x, shares=(2, 1, 1)).saved_bytes == (7 * 160, 3 * 160, 3 * 160)
+    for shares in ((1, 1), (1, 0, 1), (1, float("nan"), 1)):
+        with pytest.raises(ConfigError, match="must be k=3 numbers larger than zero"):
+            split(model, 3, x, shares=shares)
 
 
 # Models that are awkward, and what is said of them

@@ -69,7 +69,7 @@ def make_head(
         The global random state is not touched.
     channel_axis : int, optional
         Where the channels are; if not given, 1 for images and the last axis for tokens. Swin's
-        (N, H, W, C) needs 3.
+        (N, H, W, C) needs -1.
 
     Raises
     ------
@@ -84,6 +84,11 @@ def make_head(
             f"(N, T, C) or (N, C), not {tuple(features.shape)}."
         )
     axis = channel_axis if channel_axis is not None else (1 if features.ndim == 4 else -1)
+    if not -features.ndim <= axis < features.ndim:
+        raise ConfigError(
+            f"features of shape {tuple(features.shape)} have no axis {axis} for channels; "
+            "channels that are always last are at -1."
+        )
     form = Form(features.ndim, features.shape[axis], axis % features.ndim)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -36,7 +36,14 @@ class Split:
     saved_bytes: tuple[int, ...]
 
 
-def split(model: nn.Module, k: int, example: Tensor, *, at: Sequence[str] = ()) -> Split:
+def split(
+    model: nn.Module,
+    k: int,
+    example: Tensor,
+    *,
+    at: Sequence[str] = (),
+    shares: Sequence[float] = (),
+) -> Split:
     """Cut a model into ``k`` modules, balanced by the memory that their activations take.
 
     The model is traced by torch.fx and cut where exactly one tensor passes from what comes before
@@ -54,12 +61,17 @@ def split(model: nn.Module, k: int, example: Tensor, *, at: Sequence[str] = ()) 
         A batch of the size to balance for, on the model's device.
     at : sequence of str, optional
         Names of the K - 1 submodules to cut after, instead of balancing; see :func:`cut_points`.
+    shares : sequence of float, optional
+        How the memory is to be shared between the K modules, equally if not given. Under SGR by
+        double backward each module but the first saves about twice as much as here: (2, 1, 1, 1)
+        makes its peak with four modules smaller than equal shares do.
 
     Raises
     ------
     ConfigError
         If the model cannot be traced, ``k`` is more than it can be cut into, a name is no place to
-        cut, or a module would have no parameter that requires grad.
+        cut, a module would have no parameter that requires grad, or the shares are not K positive
+        numbers.
     """
     if k < 1:
         raise ConfigError(f"a model cannot be cut into k={k} modules; give one or more.")
@@ -68,8 +80,11 @@ def split(model: nn.Module, k: int, example: Tensor, *, at: Sequence[str] = ()) 
             f"{type(model).__name__} is frozen: no parameter requires grad; "
             "unfreeze at least one for each module."
         )
+    shares = shares or [1.0] * k
+    if len(shares) != k or not all(share > 0 for share in shares):
+        raise ConfigError(f"shares={tuple(shares)} must be k={k} numbers larger than zero.")
     look = _Inspection.of(model, example)
-    chosen = _named(look, k, at) if at else _balanced(look, k)
+    chosen = _named(look, k, at) if at else _balanced(look, k, shares)
     ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
     values = [look.found.steps[0], *(place.value for place in chosen), look.result]
     return Split(
@@ -210,8 +225,8 @@ def _named(look: _Inspection, k: int, at: Sequence[str]) -> list[Place]:
     return chosen
 
 
-def _balanced(look: _Inspection, k: int) -> list[Place]:
-    """Return the k - 1 places that make the costliest module cheapest."""
+def _balanced(look: _Inspection, k: int, shares: Sequence[float]) -> list[Place]:
+    """Return the k - 1 places that make the costliest module cheapest, for its share."""
     layers = list(accumulate(look.weighty))
     # Of the places between two layers the last one: norm and activation stay with their layer.
     last = {layers[place.after]: place for place in look.good if layers[place.after] > 0}
@@ -229,38 +244,39 @@ def _balanced(look: _Inspection, k: int) -> list[Place]:
             f"requires grad; cut points between layers: {listed}{closed}."
         )
     costs = [sum(look.costs[a + 1 : b + 1]) for a, b in pairwise(ends)]
-    return [candidates[size - 1] for size in partition(costs, useful, k)]
+    return [candidates[size - 1] for size in partition(costs, useful, shares)]
 
 
-def partition(costs: Sequence[int], useful: Sequence[bool], k: int) -> list[int]:
-    """Divide a sequence into k runs, each with something useful, so that the costliest is cheap.
+def partition(costs: Sequence[int], useful: Sequence[bool], shares: Sequence[float]) -> list[int]:
+    """Divide a sequence into runs, each with something useful, so that the costliest is cheap.
 
     Parameters
     ----------
     costs : sequence of int, length n
     useful : sequence of bool, length n
-        At least k are true.
-    k : int
+        At least as many are true as there are shares.
+    shares : sequence of float, length k
+        A run's cost counts divided by its share.
 
     Returns
     -------
     list of int, length k - 1
-        Where the second run begins, the third, and so on. Of all divisions whose largest sum of
-        costs is least, one with a small sum of squares.
+        Where the second run begins, the third, and so on. Of all divisions whose costliest run is
+        cheapest, one with a small sum of squares.
     """
     n = len(costs)
     cost = [0, *accumulate(costs)]
     use = [0, *accumulate(useful)]
-    # best[j]: largest sum, sum of squares and starts of the best runs that cover the first j
-    best: dict[int, tuple[int, int, list[int]]] = {0: (0, 0, [])}
-    for _ in range(k):
+    # best[j]: largest cost, sum of squares and starts of the best runs that cover the first j
+    best: dict[int, tuple[float, float, list[int]]] = {0: (0, 0, [])}
+    for share in shares:
         following = {}
         for j in range(1, n + 1):
-            options = [
-                (max(top, cost[j] - cost[i]), squares + (cost[j] - cost[i]) ** 2, [*starts, i])
-                for i, (top, squares, starts) in best.items()
-                if i < j and use[j] > use[i]
-            ]
+            options = []
+            for i, (largest, squares, starts) in best.items():
+                if i < j and use[j] > use[i]:
+                    run = (cost[j] - cost[i]) / share
+                    options.append((max(largest, run), squares + run**2, [*starts, i]))
             if options:
                 following[j] = min(options)
         best = following

@@ -94,9 +94,10 @@ class SGR:
         Raises
         ------
         ConfigError
-            If there is not one λ for each module, or a batch of one sample meets BatchNorm.
+            If there is not one λ for each module, a module is frozen, or a batch of one sample
+            meets BatchNorm.
         """
-        _check_batch(net, x)
+        _check(net, x)
         losses = []
         target: Tensor | None = None  # δ_{l-1}, the gradient to reconcile with
         for (module, head), weight in zip(net.pairs(), self._weights(len(net)), strict=True):
@@ -126,7 +127,13 @@ class SGR:
         return weights
 
 
-def _check_batch(net: IsolatedNetwork, x: Tensor) -> None:
+def _check(net: IsolatedNetwork, x: Tensor) -> None:
+    for number, module in enumerate(net.local_modules, start=1):
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ConfigError(
+                f"module {number} has no parameter that requires grad; "
+                "unfreeze it or make it part of a neighbour."
+            )
     if len(x) == 1 and any(
         part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
         for part in net.modules()
