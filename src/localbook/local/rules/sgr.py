@@ -1,14 +1,33 @@
-"""Successive gradient reconciliation (SGR), by double backward."""
+"""Successive gradient reconciliation (SGR)."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.autograd import backward, grad
+from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
+from localbook.local.rules.reconcile import (
+    Penalty,
+    cosine_distance,
+    double_backward,
+    forward_over_reverse,
+    load_forward_mode,
+    plain,
+    relative_distance,
+    squared_distance,
+)
+
+DISTANCES: dict[str, Penalty] = {
+    "squared": squared_distance,
+    "relative": relative_distance,
+    "cosine": cosine_distance,
+}
+PATHS = {"double_backward": double_backward, "forward_over_reverse": forward_over_reverse}
+
+Weight = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -29,40 +48,96 @@ class SGR:
 
     Attributes
     ----------
-    weight : float
-        λ >= 0.
+    weight : float, tuple of float, or callable
+        λ >= 0; or one for each module, of which the first has no effect (no module is before it);
+        or a schedule from the share of training that is over to either, resolved by :meth:`at`.
+    distance : str
+        ``"squared"`` as above, ``"relative"`` (squared, over the squared length of the target) or
+        ``"cosine"`` (one minus the cosine, averaged over the samples).
+    path : str
+        How the penalty is differentiated, exactly either way: ``"double_backward"``, or
+        ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
 
     Raises
     ------
     ConfigError
-        If ``weight`` is negative or not a number.
+        If a weight is negative or not a number, or ``distance`` or ``path`` is unknown.
     """
 
-    weight: float = 1.0
+    weight: Weight | Callable[[float], Weight] = 1.0
+    distance: str = "squared"
+    path: str = "double_backward"
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise ConfigError(f"the SGR weight λ={self.weight} must be zero or larger.")
+        for kind, name, known in (
+            ("distance", self.distance, list(DISTANCES)),
+            ("path", self.path, list(PATHS)),
+        ):
+            if name not in known:
+                raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
+        if self.path == "forward_over_reverse":
+            load_forward_mode()  # here, for torch.compile had better not see it
+        if not callable(self.weight):
+            for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
+                if not 0 <= weight < math.inf:
+                    raise ConfigError(
+                        f"the SGR weight λ={weight} must be a number, zero or larger."
+                    )
+
+    def at(self, progress: float) -> "SGR":
+        """Return the rule with the weight its schedule gives when a share of training is over."""
+        return replace(self, weight=self.weight(progress)) if callable(self.weight) else self
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+
+        Raises
+        ------
+        ConfigError
+            If there is not one λ for each module, a module is frozen, or a batch of one sample
+            meets BatchNorm.
+        """
+        _check(net, x)
         losses = []
         target: Tensor | None = None  # δ_{l-1}, the gradient to reconcile with
-        for module, head in net.pairs():
-            x = x.detach().requires_grad_(target is not None)
-            out = module(x)
-            loss = F.cross_entropy(head(out), y, reduction="sum")  # summed: per-sample gradients
-            (delta,) = grad(loss, out, create_graph=target is not None, retain_graph=True)
-            objective = loss / len(y)
-            if target is not None:
-                (gamma,) = grad(out, x, delta, create_graph=True)
-                objective = objective + self.weight * squared_distance(gamma, target)
-            backward(objective)
-            losses.append(loss.detach() / len(y))
-            target, x = delta.detach(), out
+        for (module, head), weight in zip(net.pairs(), self._weights(len(net)), strict=True):
+            x = x.detach()  # gradient isolation: nothing flows back across this line
+            if target is None or weight == 0:
+                step = plain(module, head, x, y)
+            else:
+                step = PATHS[self.path](module, head, x, y, target, self._penalty(weight))
+            losses.append(step.loss / len(y))
+            target, x = step.delta, step.out
         return torch.stack(losses)
 
+    def _penalty(self, weight: float) -> Penalty:
+        return lambda gamma, target: weight * DISTANCES[self.distance](gamma, target)
 
-def squared_distance(gamma: Tensor, target: Tensor) -> Tensor:
-    """Return the squared distance of two per-sample gradients (N, ...), averaged over samples."""
-    return (gamma - target).square().flatten(1).sum(1).mean()
+    def _weights(self, modules: int) -> tuple[float, ...]:
+        if callable(self.weight):
+            raise ConfigError(
+                "the SGR weight is a schedule; call .at(progress) and use the rule it returns."
+            )
+        weights = self.weight if isinstance(self.weight, tuple) else (self.weight,) * modules
+        if len(weights) != modules:
+            raise ConfigError(
+                f"{len(weights)} SGR weights for {modules} modules: give one number for all, or "
+                "exactly one for each."
+            )
+        return weights
+
+
+def _check(net: IsolatedNetwork, x: Tensor) -> None:
+    for number, module in enumerate(net.local_modules, start=1):
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ConfigError(
+                f"module {number} has no parameter that requires grad; "
+                "unfreeze it or make it part of a neighbour."
+            )
+    if len(x) == 1 and any(
+        part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
+        for part in net.modules()
+    ):
+        raise ConfigError(
+            "BatchNorm cannot be trained on a batch of one sample; give two or more at a time."
+        )

@@ -1,0 +1,26 @@
+"""Mixed precision, where the device has it."""
+
+import torch
+
+from localbook.errors import ConfigError
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return the context in which a rule computes in ``dtype`` where that is safe.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        ``torch.bfloat16``; float16 would need its gradients scaled.
+
+    Raises
+    ------
+    ConfigError
+        If the device has no autocast, or not for this dtype.
+    """
+    if not torch.amp.is_autocast_available(device.type):
+        raise ConfigError(f"the device '{device}' has no autocast; train in float32 instead.")
+    if dtype != torch.bfloat16:
+        raise ConfigError(f"autocast in {dtype} is not supported here; take torch.bfloat16.")
+    return torch.autocast(device.type, dtype)

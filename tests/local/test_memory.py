@@ -1,0 +1,159 @@
+import copy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal
+from localbook.local.heads import add_heads
+from localbook.local.memory import SavedBytes, saved_bytes
+from localbook.local.models import small_vit
+from localbook.local.rules.checkpointed import CheckpointedBP
+from localbook.local.split import split
+
+N, FLOAT = 6, 4
+
+
+def images(count: int = N) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(count, 3, 16, 16, generator=generator)
+    return x, torch.randint(0, 10, (count,), generator=generator)
+
+
+def convnet() -> IsolatedNetwork:
+    return ConvNet((8,) * 6, (1,) * 6).build(3, 10, seed=0)
+
+
+def tanh_chain() -> IsolatedNetwork:
+    modules = [nn.Sequential(nn.Linear(a, b), nn.Tanh()) for a, b in ((5, 7), (7, 4), (4, 3))]
+    return IsolatedNetwork(modules, [nn.Linear(7, 3), nn.Linear(4, 3), nn.Identity()])
+
+
+def vector_batch() -> tuple[Tensor, Tensor]:
+    return torch.randn(N, 5), torch.zeros(N, dtype=torch.int64)
+
+
+def by_hand(*widths: int) -> int:
+    return FLOAT * N * sum(widths)
+
+
+LABELS = 8 * N
+LOSS = by_hand(3) + LABELS + FLOAT  # log-softmax, labels, and the weight that they add up to
+
+
+def test_bp_by_hand() -> None:
+    found = saved_bytes(BP(), tanh_chain(), *vector_batch())
+    # A linear layer saves its input, tanh its output: each storage once. Labels are shared.
+    first, second, third = (
+        by_hand(5, 7) + LOSS,
+        by_hand(4) + LOSS - LABELS,
+        by_hand(3) + LOSS - LABELS,
+    )
+    assert found == SavedBytes(first + second + third, (first, second, third))
+
+
+def test_plain_local_by_hand() -> None:
+    found = saved_bytes(PlainLocal(), tanh_chain(), *vector_batch())
+    each = (by_hand(5, 7) + LOSS, by_hand(7, 4) + LOSS, by_hand(4, 3) + LOSS)
+    assert found == SavedBytes(max(each), each)
+
+
+def test_checkpointed_by_hand() -> None:
+    found = saved_bytes(CheckpointedBP(), tanh_chain(), *vector_batch())
+    # Two modules keep their inputs; the last computes once and is freed as it goes back; then
+    # each of the others in turn holds its output beside what is kept.
+    head = LOSS + by_hand(7)
+    assert found.per_module[0] == by_hand(5) + max(head, by_hand(7))
+
+
+def test_bp_holds_all_modules_and_local_learning_one() -> None:
+    net, (x, y) = convnet(), images()
+    bp, local, again = (
+        saved_bytes(rule, net, x, y) for rule in (BP(), PlainLocal(), CheckpointedBP())
+    )
+    assert bp.peak > 3 * local.peak
+    assert local.peak == max(local.per_module)
+    assert local.peak < again.peak < bp.peak
+
+
+def test_sgr_pays_for_one_module_at_a_time() -> None:
+    net, (x, y) = convnet(), images()
+    local = saved_bytes(PlainLocal(), net, x, y)
+    sgr = saved_bytes(SGR(1.0), net, x, y)
+    assert sgr.peak == max(sgr.per_module)
+    assert sgr.per_module[0] == pytest.approx(local.per_module[0], rel=0.01)  # no penalty there
+    assert all(a > 1.3 * b for a, b in zip(sgr.per_module[1:], local.per_module[1:], strict=True))
+    # the penalty's price is paid only where λ is not 0
+    one = saved_bytes(SGR((0.0, 0.0, 1.0, 0.0, 0.0, 0.0)), net, x, y)
+    assert one.per_module[2] == sgr.per_module[2]
+    assert one.per_module[3] == pytest.approx(local.per_module[3], rel=0.01)
+
+
+@pytest.mark.parametrize("rule", [BP(), CheckpointedBP(), PlainLocal(), SGR(1.0)])
+def test_bytes_grow_with_the_batch_and_not_with_the_parameters(rule: object) -> None:
+    net, (x, y) = convnet(), images(12)
+    half, whole = saved_bytes(rule, net, x[:6], y[:6]).peak, saved_bytes(rule, net, x, y).peak
+    assert 1.9 < whole / half <= 2
+    assert saved_bytes(rule, copy.deepcopy(net), x, y).peak == whole
+
+
+@pytest.mark.parametrize("rule", [BP(), CheckpointedBP(), PlainLocal(), SGR(1.0)])
+def test_measuring_changes_nothing(rule: object) -> None:
+    net, (x, y) = convnet(), images()
+    state, random = copy.deepcopy(net.state_dict()), torch.get_rng_state()
+    first = saved_bytes(rule, net, x, y)
+    assert saved_bytes(rule, net, x, y) == first
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not x.requires_grad
+
+
+def test_modules_of_a_split_model() -> None:
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    parts = split(small_vit(width=24, depth=4, heads=2, seed=0), 4, x)
+    net = add_heads(parts.modules, "class_token", x, torch.tensor([9]), seed=0)
+    y = torch.tensor([0, 9])
+    bp, local = saved_bytes(BP(), net, x, y), saved_bytes(PlainLocal(), net, x, y)
+    assert local.peak < 0.4 * bp.peak  # four balanced modules
+
+
+def test_forward_over_reverse_cannot_be_measured_by_hooks() -> None:
+    with pytest.raises(ConfigError, match=r"torch.func .* measure the double-backward path"):
+        saved_bytes(SGR(1.0, path="forward_over_reverse"), convnet(), *images())
+
+
+def test_other_errors_are_passed_on() -> None:
+    @dataclass(frozen=True)
+    class Broken:
+        def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+            raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        saved_bytes(Broken(), convnet(), *images())
+
+
+# The rule itself: BP with less memory and nothing else
+
+
+def dropout_net() -> IsolatedNetwork:
+    net = convnet()
+    for module in net.local_modules:
+        module.append(nn.Dropout(0.3))
+    return net
+
+
+def test_checkpointed_bp_is_bp() -> None:
+    net, (x, y) = dropout_net(), images()
+    twin = copy.deepcopy(net)
+    torch.manual_seed(0)
+    losses = BP().gradients(net, x, y)
+    torch.manual_seed(0)
+    assert torch.equal(CheckpointedBP().gradients(twin, x, y), losses)
+    for mine, theirs in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, rtol=1e-4, atol=1e-7)
+    for mine, theirs in zip(net.buffers(), twin.buffers(), strict=True):
+        assert torch.equal(mine, theirs)  # BatchNorm counts the batch once
+    assert not x.requires_grad

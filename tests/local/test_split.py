@@ -1,0 +1,344 @@
+import copy
+from collections.abc import Callable
+from itertools import combinations, pairwise
+
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torchvision.models.swin_transformer import SwinTransformer
+from torchvision.models.vision_transformer import VisionTransformer
+
+from localbook.errors import ConfigError
+from localbook.local.models import cifar_resnet, small_vit
+from localbook.local.split import Split, cut_points, partition, split
+
+
+def images(side: int = 32) -> Tensor:
+    return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def swin() -> nn.Module:
+    sizes = {"patch_size": [4, 4], "embed_dim": 24, "depths": [2, 2], "num_heads": [2, 4]}
+    return SwinTransformer(**sizes, window_size=[4, 4], stochastic_depth_prob=0.5, num_classes=10)
+
+
+def mlp() -> nn.Sequential:
+    widths = [3 * 32 * 32, 8, 8, 8]
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(8, 10))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "sequential": mlp,
+    "resnet18": lambda: torchvision.models.resnet18(num_classes=10),
+    "resnet34": lambda: torchvision.models.resnet34(num_classes=10),
+    "resnet50": lambda: torchvision.models.resnet50(num_classes=10),
+    "resnet101": lambda: torchvision.models.resnet101(num_classes=10),
+    "vgg": lambda: torchvision.models.vgg11_bn(num_classes=10, init_weights=False),
+    "vit": lambda: VisionTransformer(32, 8, 3, 2, 24, 48, dropout=0.5, num_classes=10),
+    "swin": swin,
+    "cifar20": lambda: cifar_resnet(20, seed=0),
+    "cifar32": lambda: cifar_resnet(32, seed=0),
+    "cifar56": lambda: cifar_resnet(56, seed=0),
+    "cifar110": lambda: cifar_resnet(110, seed=0),
+    "small_vit": lambda: small_vit(width=24, depth=3, heads=2, seed=0),
+}
+
+
+def composed(parts: Split, x: Tensor) -> Tensor:
+    for module in parts.modules:
+        x = module(x)
+    return x
+
+
+def with_seed(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    torch.manual_seed(1)
+    return model(x)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parts_compute_what_the_model_computes(name: str) -> None:
+    torch.manual_seed(0)
+    model, x = MODELS[name](), images()
+    for k in (1, 2, 4):
+        parts = split(model, k, x)
+        assert len(parts.modules) == k
+        assert len(parts.cuts) == k - 1
+        # in train mode too: BatchNorm, dropout and stochastic depth follow the mode
+        expected = with_seed(copy.deepcopy(model).train(), x)
+        model.train()
+        assert torch.equal(with_seed(lambda x, parts=parts: composed(parts, x), x), expected)
+        model.eval()
+        assert torch.equal(composed(parts, x), model(x))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin", "vit"])
+def test_parts_share_parameters_under_their_names(name: str) -> None:
+    model = MODELS[name]()
+    parts = split(model, 3, images())
+    union: dict[str, Tensor] = {}
+    for module in parts.modules:
+        for key, value in module.state_dict(keep_vars=True).items():
+            assert key not in union
+            union[key] = value
+    own = model.state_dict(keep_vars=True)
+    assert union.keys() == own.keys()
+    assert all(union[key] is own[key] for key in own)
+
+
+def test_loading_into_the_model_reaches_the_parts() -> None:
+    model, other, x = MODELS["cifar20"](), cifar_resnet(20, seed=5).eval(), images()
+    parts = split(model.eval(), 3, x)
+    model.load_state_dict(other.state_dict())
+    assert torch.equal(composed(parts, x), other(x))
+
+
+def test_gradients_of_the_parts_together_are_those_of_the_model() -> None:
+    model, x = MODELS["cifar20"](), images()
+    twin = copy.deepcopy(model)
+    composed(split(model, 4, x), x).square().sum().backward()
+    twin(x).square().sum().backward()
+    for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine.grad, theirs.grad)
+
+
+def test_splitting_changes_nothing_in_the_model() -> None:
+    model = MODELS["resnet18"]()
+    model.layer1.eval()  # someone froze its statistics
+    modes = [module.training for module in model.modules()]
+    state = copy.deepcopy(model.state_dict())
+    random = torch.get_rng_state()
+    split(model, 3, images())
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_residual_networks_are_cut_between_blocks() -> None:
+    blocks = {f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)}
+    stages = {f"layer{stage}" for stage in range(1, 5)}
+    for k in range(2, 9):
+        cuts = split(MODELS["resnet18"](), k, images(64)).cuts
+        assert set(cuts) <= blocks | stages | {"maxpool"}
+
+
+def test_norm_and_activation_stay_with_their_layer() -> None:
+    layers = [
+        layer
+        for channels in (3, 4, 4, 4)
+        for layer in (nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * 24 * 24, 10))
+    assert split(model, 4, images()).cuts == ("2", "5", "8")
+
+
+def test_balanced_is_the_best_of_all_cuts() -> None:
+    layers = [
+        layer
+        for c, d in pairwise((3, 8, 16, 8, 8))
+        for layer in (nn.Conv2d(c, d, 3, 2, 1), nn.ReLU())
+    ]
+    model, x = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 10)), images()
+    layer_ends = ("1", "3", "5", "8")
+    for k in (2, 3):
+        best = min(
+            max(split(model, k, x, at=at).saved_bytes) for at in combinations(layer_ends, k - 1)
+        )
+        assert max(split(model, k, x).saved_bytes) == best
+
+
+def test_saved_bytes_by_hand() -> None:
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+    parts = split(model, 2, torch.randn(7, 6), at=["1"])
+    # The first saves its input and tanh's output; the second its own tanh's output: what it shares
+    # with the first is counted there.
+    assert parts.saved_bytes == (4 * 7 * (6 + 5), 4 * 7 * 4)
+
+
+def test_named_cuts() -> None:
+    model, x = MODELS["resnet18"](), images()
+    parts = split(model.eval(), 3, x, at=["layer3", "layer1.1"])  # in any order, by any name
+    assert parts.cuts == ("layer1", "layer3")
+    assert torch.equal(composed(parts, x), model(x))
+    assert {"layer1", "layer2.0", "avgpool"} <= set(cut_points(model, x))
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=8), st.data())
+def test_partition_is_the_best_of_all(atoms: list[tuple[int, bool]], data: st.DataObject) -> None:
+    costs, useful = [a for a, _ in atoms], [b for _, b in atoms]
+    useful[0] = True
+    k = data.draw(st.integers(1, sum(useful)))
+    shares = data.draw(st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=k, max_size=k))
+
+    def largest(starts: tuple[int, ...]) -> float:
+        runs = list(pairwise((0, *starts, len(costs))))
+        if not all(any(useful[a:b]) for a, b in runs):
+            return float("inf")
+        return max(sum(costs[a:b]) / share for (a, b), share in zip(runs, shares, strict=True))
+
+    best = min(largest(starts) for starts in combinations(range(1, len(costs)), k - 1))
+    assert largest(tuple(partition(costs, useful, shares))) == best
+
+
+def test_shares_give_the_first_module_more() -> None:
+    layers = [layer for _ in range(12) for layer in (nn.Linear(8, 8), nn.Tanh())]
+    model, x = nn.Sequential(*layers, nn.Linear(8, 3)), torch.randn(5, 8)
+    # thirteen activations of equal size: the input, and each tanh's output
+    assert sorted(split(model, 3, x).saved_bytes) == [4 * 160, 4 * 160, 5 * 160]
+    assert split(model, 3, x, shares=(2, 1, 1)).saved_bytes == (7 * 160, 3 * 160, 3 * 160)
+    for shares in ((1, 1), (1, 0, 1), (1, float("nan"), 1)):
+        with pytest.raises(ConfigError, match="must be k=3 numbers larger than zero"):
+            split(model, 3, x, shares=shares)
+
+
+# Models that are awkward, and what is said of them
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            return self.linear(x)
+        return x
+
+
+class ReadsTraining(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + (1.0 if self.training else 0.0)
+
+
+@pytest.mark.parametrize("inner", [Branching, ReadsTraining])
+def test_what_cannot_be_traced_is_one_step(inner: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 4), inner(), nn.Linear(4, 3)), torch.randn(5, 4)
+    parts = split(model, 3, x)
+    for mode in (True, False):
+        model.train(mode)
+        assert torch.equal(composed(parts, x), model(x))
+    with pytest.raises(ConfigError, match=r"at most 3 .*'1' is a single step \(forward, line"):
+        split(model, 4, x)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Branching, r"Branching cannot be cut: forward, line \d+ of test_split.py: .*control flow"),
+        (ReadsTraining, r"ReadsTraining cannot be cut: .* reads self.training"),
+    ],
+)
+def test_untraceable_models_are_refused(model: type[nn.Module], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        split(model(), 2, torch.randn(5, 4))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, scale: Tensor, unused: None = None) -> Tensor:
+        return self.linear(x) * scale
+
+
+class GivesDict(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"out": self.linear(x)}
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.linear(x) * self.calls
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (TwoInputs, "needs 'scale' beside its input"),
+        (GivesDict, "returns a dict"),
+        (Counting, "the same at every call"),
+    ],
+)
+def test_models_of_another_form_are_refused(model: type[nn.Module], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        split(model(), 1, torch.randn(5, 4))
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.weight = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(self.a(x) @ self.weight) @ self.weight)
+
+
+def test_no_cut_between_two_uses_of_a_parameter() -> None:
+    x = torch.randn(5, 4)
+    assert cut_points(Tied(), x) == ("matmul_1",)
+    with pytest.raises(ConfigError, match=r"cut at 'a': parameter weight is used before and after"):
+        split(Tied(), 2, x, at=["a"])
+
+
+def test_no_cut_before_a_step_that_works_in_place() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 3))
+    x = torch.randn(5, 4)
+    assert cut_points(model, x) == ("1",)
+    with pytest.raises(ConfigError, match=r"'0': the next step changes its output in place"):
+        split(model, 2, x, at=["0"])
+
+
+def test_no_cut_inside_a_residual_block() -> None:
+    with pytest.raises(ConfigError, match=r"'layer1.0.conv1': several values pass it side by side"):
+        split(MODELS["resnet18"](), 2, images(), at=["layer1.0.conv1"])
+
+
+@pytest.mark.parametrize(
+    ("k", "at", "words"),
+    [
+        (0, [], "k=0"),
+        (6, [], r"k=6 modules, but at most 4 .*requires grad; cut points between layers: 2, 4, 6"),
+        (2, ["9"], r"cut at '9': there is no such step; choose from: 0, 1, 2"),
+        (2, ["1", "3"], "k=2 modules need 1 names"),
+        (3, ["1", "1"], "module 2 would have no parameter"),
+        (3, ["1", "2"], "module 2 would have no parameter"),
+    ],
+)
+def test_cuts_that_make_no_sense_are_refused(k: int, at: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        split(mlp(), k, images(), at=at)
+
+
+def test_frozen_models() -> None:
+    model, x = mlp(), images()
+    model[1].requires_grad_(False)
+    parts = split(model, 3, x)  # the first module then reaches on to a layer that learns
+    assert parts.cuts == ("4", "6")
+    with pytest.raises(ConfigError, match="k=4 modules, but at most 3"):
+        split(model, 4, x)
+    with pytest.raises(ConfigError, match="module 1 would have no parameter that requires grad"):
+        split(model, 2, x, at=["2"])
+    with pytest.raises(ConfigError, match="Sequential is frozen"):
+        split(model.requires_grad_(False), 2, x)
