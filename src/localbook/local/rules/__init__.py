@@ -6,7 +6,8 @@ step is the caller's.
 
 from localbook.local.rules.base import Rule
 from localbook.local.rules.bp import BP
+from localbook.local.rules.checkpointed import CheckpointedBP
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.sgr import SGR
 
-__all__ = ["BP", "SGR", "PlainLocal", "Rule"]
+__all__ = ["BP", "SGR", "CheckpointedBP", "PlainLocal", "Rule"]
