@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from localbook.errors import GeometryError
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, finite
 from localbook.tropical.zonotope_chambers import chambers
-from localbook.tropical.zonotope_distance import distances, in_polygon
+from localbook.tropical.zonotope_distance import in_polygon, nearest_points
 from localbook.tropical.zonotope_faces import face_corners
 from localbook.tropical.zonotope_merge import merge_parallel
 from localbook.tropical.zonotope_volume import volume
@@ -143,7 +143,8 @@ class Zonotope:
         vectors = self._non_zero()
         if self.dimension == 2 and _in_their_span(vectors).shape[1] == 2:
             return in_polygon(array, self.vertices(), margin)
-        return distances(array, self.generators, self.shift) <= margin
+        nearest = nearest_points(array, self.generators, self.shift)
+        return np.linalg.norm(array - nearest, axis=1) <= margin
 
     def minkowski_sum(self, other: "Zonotope") -> "Zonotope":
         """Return {x + y : x in this zonotope, y in the other}."""

@@ -1,4 +1,4 @@
-"""Which points lie in a zonotope, and how far the others are."""
+"""Which points lie in a zonotope, and what is nearest to the others."""
 
 from collections.abc import Callable
 
@@ -35,21 +35,22 @@ def in_polygon(points: Floats, vertices: Floats, margin: float) -> NDArray[np.bo
     return inside
 
 
-def distances(points: Floats, generators: Floats, shift: Floats) -> Floats:
-    """Return the distance of each point, shape (n, d), to shift + Σ [0, 1]·g_i, shape (n,)."""
+def nearest_points(points: Floats, generators: Floats, shift: Floats) -> Floats:
+    """Return the point of shift + Σ [0, 1]·g_i that is nearest to each point, shape (n, d)."""
 
     def farthest_from(point: Floats) -> Callable[[Floats], Floats]:
         start = shift - point
         return lambda u: start + (generators @ u > 0) @ generators
 
     size = float(np.abs(generators).sum())
-    return np.array([_distance_to_origin(farthest_from(p), size, p - shift) for p in points])
+    nearest = [_nearest_to_origin(farthest_from(p), size, p - shift) for p in points]
+    return points + np.reshape(nearest, points.shape)
 
 
-def _distance_to_origin(
+def _nearest_to_origin(
     farthest: Callable[[Floats], Floats], size: float, direction: Floats
-) -> float:
-    """Return the distance from 0 to a convex set, by Wolfe's algorithm [1]_.
+) -> Floats:
+    """Return the point of a convex set that is nearest to 0, by Wolfe's algorithm [1]_.
 
     Parameters
     ----------
@@ -71,11 +72,11 @@ def _distance_to_origin(
         distance = float(np.linalg.norm(nearest))
         scale = _ROUNDING * (size + distance)
         if distance <= scale:
-            return distance
+            return nearest
         new = farthest(-nearest)
         # The plane through ``new`` that is at right angles to ``nearest`` bounds the distance.
         if distance - (new @ nearest) / distance <= scale or (corral == new).all(axis=1).any():
-            return distance
+            return nearest
         corral = np.vstack([corral, new])
         weights, kept = _nearest_in_simplex(corral, np.append(weights, 0.0))
         corral = corral[kept]
