@@ -51,7 +51,8 @@ class Zonotope:
     @property
     def centre(self) -> Floats:
         """The point that the zonotope is symmetric about, shape (d,)."""
-        return self.shift + self.generators.sum(axis=0) / 2
+        centre: Floats = self.shift + self.generators.sum(axis=0) / 2
+        return centre
 
     def support(self, directions: ArrayLike) -> Floats:
         """Return max {u·x : x in the zonotope} for each direction u.
@@ -144,7 +145,8 @@ class Zonotope:
         if self.dimension == 2 and _in_their_span(vectors).shape[1] == 2:
             return in_polygon(array, self.vertices(), margin)
         nearest = nearest_points(array, self.generators, self.shift)
-        return np.linalg.norm(array - nearest, axis=1) <= margin
+        inside: NDArray[np.bool_] = np.linalg.norm(array - nearest, axis=1) <= margin
+        return inside
 
     def minkowski_sum(self, other: "Zonotope") -> "Zonotope":
         """Return {x + y : x in this zonotope, y in the other}."""
@@ -181,4 +183,5 @@ def _in_their_span(vectors: Floats) -> Floats:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     _, sizes, axes = np.linalg.svd(unit, full_matrices=False)
     rank = int((sizes > TOLERANCE.flat * sizes[0]).sum())
-    return unit if rank == vectors.shape[1] else unit @ axes[:rank].T
+    inside: Floats = unit if rank == vectors.shape[1] else unit @ axes[:rank].T
+    return inside

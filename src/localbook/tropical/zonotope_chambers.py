@@ -1,8 +1,8 @@
 """Sums over the chambers of a central arrangement: what lies behind a zonotope's vertices.
 
-The vertices of Σ [0, 1]·g_i are the sums Σ_{i: g_i·u > 0} g_i, one for each chamber of directions u
-that the hyperplanes g_i·u = 0 cut out [1]_. The functions here enumerate the chambers from *vectors*
-g_i and sum any *payload* over the positive ones, each chamber once, without listing 2^p subsets.
+The vertices of Σ [0, 1]·g_i are the sums Σ_{i: g_i·u > 0} g_i, one for each chamber of directions
+u that the hyperplanes g_i·u = 0 cut out [1]_. The functions here enumerate the chambers from
+*vectors* g_i and sum any *payload* over the positive ones, without listing 2^p subsets.
 
 References
 ----------

@@ -67,16 +67,19 @@ def _nearest_to_origin(
     """
     corral = farthest(direction)[None]
     weights = np.ones(1)
+    previous = np.inf
     while True:
         nearest = weights @ corral
         distance = float(np.linalg.norm(nearest))
         scale = _ROUNDING * (size + distance)
-        if distance <= scale:
+        # Every step comes nearer, but for rounding; so this ends.
+        if distance <= scale or distance >= previous:
             return nearest
         new = farthest(-nearest)
         # The plane through ``new`` that is at right angles to ``nearest`` bounds the distance.
-        if distance - (new @ nearest) / distance <= scale or (corral == new).all(axis=1).any():
+        if distance - (new @ nearest) / distance <= scale:
             return nearest
+        previous = distance
         corral = np.vstack([corral, new])
         weights, kept = _nearest_in_simplex(corral, np.append(weights, 0.0))
         corral = corral[kept]

@@ -18,7 +18,8 @@ def hausdorff(first: Zonotope, second: Zonotope) -> tuple[float, float]:
     It is max |h_1(u) - h_2(u)| over unit vectors u, with h the support functions [1]_. In the plane
     the bounds are equal: between two neighbouring edge normals of either zonotope, h_1 - h_2 is
     w·u for a fixed w, largest at w if that lies between them and else at one of them. In other
-    dimensions the lower bound is the largest distance of a vertex found by climbing from many starts; the upper bound pairs the generators in the order given, the shorter list padded with
+    dimensions the lower bound is the largest distance of a vertex found by climbing from many
+    starts; the upper bound pairs the generators in the order given, the shorter list padded with
     zeros, so lists that come from the same neurons should be in the same order.
 
     Parameters
