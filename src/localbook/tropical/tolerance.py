@@ -25,6 +25,11 @@ class Tolerance:
         directions are about 3e-12 apart.
     flat : float
         d unit vectors with at most this determinant lie in one hyperplane.
+    doubtful : float
+        Determinants between ``rounding`` and this are neither clearly zero nor clearly not: such
+        decisions may contradict one another, and a slower way that does not mind is taken.
+    rounding : float
+        Determinants below this are as good as exactly zero.
     contact : float
         Points at most this times the size of the figure apart are one point, and a point so near
         to a face lies on it.
@@ -33,6 +38,8 @@ class Tolerance:
     zero: float = 1e-14
     parallel: float = 1e-14
     flat: float = 1e-12
+    doubtful: float = 1e-9
+    rounding: float = 1e-14
     contact: float = 1e-12
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.tropical.zonotope_marks import keys, random_marks
 
 _BLOCK = 1 << 15  # crossings handled at once, so that temporaries stay in the cache
 
@@ -60,6 +61,8 @@ class Crossings:
         left; -1 where it becomes negative; 0 where there is no crossing.
     last : bool array, shape (b, n)
         Whether this is the last of the lines that cross at one point.
+    clear : bool
+        Whether no decision behind these arrays was near to falling the other way.
     """
 
     rows: Indices
@@ -67,6 +70,7 @@ class Crossings:
     order: Indices
     step: Floats
     last: NDArray[np.bool_]
+    clear: bool
 
 
 def lines(vectors: Floats) -> Lines:
@@ -114,7 +118,9 @@ def crossings(found: Lines) -> Iterator[Crossings]:
         rows = np.arange(start, min(start + size, count))
         across = found.upward[rows] @ found.unit.T  # det(g_0, g_i, g_j), (b, n)
         along = inward[rows] @ found.unit.T
-        meets = np.abs(across) > TOLERANCE.flat
+        size_across = np.abs(across)
+        meets = size_across > TOLERANCE.flat
+        clear = not _doubtful(size_across, 1.0)
         across[~meets] = 0
         below = np.where(meets, across < 0, along > 0)
         below[np.arange(len(rows)), rows] = False
@@ -126,10 +132,19 @@ def crossings(found: Lines) -> Iterator[Crossings]:
         # det(g_i, g_j, g_k) of neighbours j, k: 0 if their lines cross this one at one point.
         with np.errstate(invalid="ignore"):
             apart = np.diff(place, axis=1) * np.abs(across[:, 1:] * across[:, :-1])
-        flat_here = TOLERANCE.flat * length[rows] ** 2
         last = across != 0
-        last[:, :-1] &= (apart > flat_here[:, None]) | ~last[:, 1:]
-        yield Crossings(rows, below, order, np.sign(across), last)
+        squares = length[rows, None] ** 2
+        if (apart <= TOLERANCE.doubtful * squares).any():
+            apart = np.where(last[:, 1:], apart, np.inf)
+            last[:, :-1] &= apart > TOLERANCE.flat * squares
+            clear = clear and not _doubtful(apart, squares)
+        yield Crossings(rows, below, order, np.sign(across), last, clear)
+
+
+def _doubtful(sizes: Floats, scale: Floats | float) -> bool:
+    """Tell whether any size is neither clearly zero nor clearly not."""
+    low, high = TOLERANCE.rounding * scale, TOLERANCE.doubtful * scale
+    return bool(((sizes > low) & (sizes < high)).any())
 
 
 def sweep(vectors: Floats, payload: Floats) -> Floats:
@@ -147,27 +162,58 @@ def sweep(vectors: Floats, payload: Floats) -> Floats:
         p(p - 1) + 2 rows for vectors in general position; row k + n/2 is opposite to row k.
     """
     found = lines(vectors)
-    infinity = payload[found.first]
     oriented = np.where(found.turned[:, None], -1, 1) * payload[found.others]
-    columns = np.ascontiguousarray(oriented.T)  # (q, n)
-    # On the far right of all lines every oriented vector is positive.
-    sums = [columns.sum(axis=1, keepdims=True)]
-    for met in crossings(found):
-        bottom = met.below @ oriented  # (b, q)
-        sums.append(bottom.T)
-        begins = _begins(met)
-        for_all = columns.take(met.order, axis=1)  # (q, b, n)
-        for_all *= met.step
-        np.cumsum(for_all, axis=2, out=for_all)
-        for_all += bottom.T[:, :, None]
-        sums.append(for_all[:, begins])
+    sums = _each_once(found, oriented)
+    if sums is None:
+        marks = random_marks(len(oriented))
+        marked = _from_all_sides(found, np.hstack([oriented, marks]))
+        sums = marked[np.unique(keys(marked[:, -2:]), return_index=True)[1], :-2]
     lowest = payload[found.others[found.turned]].sum(axis=0)
-    total = payload.sum(axis=0)
-    half = np.concatenate(sums, axis=1).T
-    result = np.empty((2 * len(half), payload.shape[1]))
-    np.add(half, lowest + infinity, out=result[: len(half)])
-    np.subtract(total, result[: len(half)], out=result[len(half) :])
+    result = np.empty((2 * len(sums), payload.shape[1]))
+    np.add(sums, lowest + payload[found.first], out=result[: len(sums)])
+    np.subtract(payload.sum(axis=0), result[: len(sums)], out=result[len(sums) :])
     return result
+
+
+def _each_once(found: Lines, oriented: Floats) -> Floats | None:
+    """Return the sums over the cells of the lines, or None where a crossing is in doubt."""
+    # On the far right of all lines every oriented vector is positive.
+    sums = [oriented.sum(axis=0)[:, None]]
+    for met in crossings(found):
+        if not met.clear:
+            return None
+        bottom, after = _along(met, oriented)
+        sums += [bottom, after[:, _begins(met)]]
+    return np.concatenate(sums, axis=1).T
+
+
+def _from_all_sides(found: Lines, oriented: Floats) -> Floats:
+    """Return the sums over the cells on both sides of every line, with many repeats.
+
+    What one line meets is in some order whatever the others meet, so that no cell of any width is
+    lost where decisions on different lines contradict one another.
+    """
+    sums = []
+    for met in crossings(found):
+        bottom, after = _along(met, oriented)
+        kept = np.nonzero(met.last)
+        line = np.concatenate([met.rows, met.rows[kept[0]]])
+        left = np.hstack([bottom, after[:, kept[0], kept[1]]]).T
+        sums += [left, left + oriented[line]]
+    return np.concatenate(sums)
+
+
+def _along(met: Crossings, oriented: Floats) -> tuple[Floats, Floats]:
+    """Return the sums left of the lines at the bottom, (q, b), and above each crossing, (q, b, n).
+
+    In columns, since numpy's loops over a short last axis are several times slower.
+    """
+    bottom = np.ascontiguousarray((met.below @ oriented).T)
+    after = np.ascontiguousarray(oriented.T).take(met.order, axis=1)
+    after *= met.step
+    np.cumsum(after, axis=2, out=after)
+    after += bottom[:, :, None]
+    return bottom, after
 
 
 def _begins(met: Crossings) -> NDArray[np.bool_]:
