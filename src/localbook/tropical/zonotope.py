@@ -98,9 +98,11 @@ class Zonotope:
         """
         if self.dimension == 2:
             vectors = self._non_zero()
-            return self.shift + chambers(vectors, vectors) if len(vectors) else self.shift[None]
+            sums = chambers(vectors, vectors) if len(vectors) else np.zeros((1, 2))
+            return _moved(sums, self.shift)
         merged = self.merged()
-        return merged.shift + chambers(_in_their_span(merged.generators), merged.generators)
+        sums = chambers(_in_their_span(merged.generators), merged.generators)
+        return _moved(sums, merged.shift)
 
     def faces(self) -> list[Indices]:
         """Return the corners of each face of a three-dimensional zonotope.
@@ -174,6 +176,13 @@ class Zonotope:
     def _size(self) -> float:
         """Return a length that rounding errors are in proportion to."""
         return float(np.abs(self.generators).sum() + np.abs(self.shift).max())
+
+
+def _moved(points: Floats, shift: Floats) -> Floats:
+    """Add a shift to points in place, by columns, several times faster than by short rows."""
+    for column, distance in zip(points.T, shift, strict=True):
+        column += distance
+    return points
 
 
 def _in_their_span(vectors: Floats) -> Floats:
