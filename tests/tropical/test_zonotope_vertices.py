@@ -179,3 +179,12 @@ def test_many_generators_keep_every_vertex():
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     expected = np.maximum(generators @ directions.T, 0).sum(axis=0)
     assert np.allclose((found @ directions.T).max(axis=0), expected, rtol=1e-11)
+
+
+def test_many_parallel_generators_share_their_edges():
+    rows = np.random.default_rng(0).integers(-20, 21, size=(5000, 2))
+    rows = rows[np.any(rows, axis=1)]
+    primitive = rows // np.gcd(rows[:, 0], rows[:, 1])[:, None]
+    directions = {max(tuple(g), tuple(-g)) for g in primitive}
+    found = Zonotope(rows / 7, np.zeros(2)).vertices()
+    assert len(found) == 2 * len(directions)

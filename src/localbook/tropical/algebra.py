@@ -25,9 +25,9 @@ _BLOCK = 1 << 20  # products held at once
 class TropicalPolynomial:
     """The function x ↦ max_i (c_i + e_i·x).
 
-    Exponents are real, as those of a network are. Of monomials with the same exponent the largest
-    is kept, and monomials are sorted by exponent; monomials that never attain the maximum are kept
-    until ``essential()`` removes them.
+    Exponents are real, as those of a network are. Of monomials with the same exponent, up to the
+    contact tolerance, the largest is kept; monomials are sorted by exponent. Those that never
+    attain the maximum are kept until ``essential()`` removes them.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -
     ----------
     points : float array, shape (n, d)
     tolerance : float
-        Absolute.
+        The largest difference of a coordinate.
     up_to_sign : bool
         Whether x and -x count as the same.
 
@@ -29,8 +29,9 @@ def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -
     if up_to_sign:
         position = np.abs(position)
     order = np.argsort(position, kind="stable")
-    # Rounding of the projection is far below the tolerance, but not below a tolerance of 0.
-    run = np.cumsum(np.diff(position[order], prepend=-np.inf) > 2 * tolerance)
+    # Coordinates differ by up to the tolerance each, so projections by √d times that.
+    reach = 2 * np.sqrt(points.shape[1]) * tolerance
+    run = np.cumsum(np.diff(position[order], prepend=-np.inf) > reach)
     label = np.empty(len(points), dtype=np.intp)
     while len(order):
         start = np.flatnonzero(np.diff(run, prepend=-1))
