@@ -188,3 +188,18 @@ def test_many_parallel_generators_share_their_edges():
     directions = {max(tuple(g), tuple(-g)) for g in primitive}
     found = Zonotope(rows / 7, np.zeros(2)).vertices()
     assert len(found) == 2 * len(directions)
+
+
+def test_opposite_level_generators_are_parallel_in_spite_of_rounding():
+    rows = [[1, 1e-17], [-1, 1e-17], [1, -1e-17], [-1, 0], [0, 1]]
+    assert len(Zonotope(rows, np.zeros(2)).vertices()) == 4
+
+
+def test_coplanar_generators_are_found_at_every_angle_about_the_first():
+    # Lines through one point at infinity must all be oriented alike, wherever "up" is.
+    fan = np.array([[1, 0, k] for k in range(4)] + [[0, 1, 0], [1, 1, 1]], dtype=float)
+    for angle in np.linspace(0, np.pi, 25):
+        c, s = np.cos(angle), np.sin(angle)
+        turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+        found = Zonotope(fan @ turn, np.zeros(3)).vertices()
+        assert len(found) == len(exact_vertices(fan.tolist(), [0, 0, 0]))
