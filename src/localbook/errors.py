@@ -19,3 +19,7 @@ class ConfigError(LocalbookError, ValueError):
 
 class TrainingError(LocalbookError, RuntimeError):
     """A training run that had to stop, such as on a loss that is not a number."""
+
+
+class GeometryError(LocalbookError, ValueError):
+    """Points, generators or polynomials whose geometry cannot be what was asked for."""

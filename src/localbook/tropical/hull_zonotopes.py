@@ -1,0 +1,75 @@
+"""The convex hull of two zonotopes: the dual polytope of a two-class network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from localbook.errors import GeometryError
+from localbook.tropical.hull import affine_span, extreme_points
+from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.tropical.zonotope import Zonotope
+from localbook.tropical.zonotope_merge import same_points
+
+
+@dataclass(frozen=True, eq=False)
+class ZonotopeHull:
+    """The convex hull of two zonotopes.
+
+    Attributes
+    ----------
+    vertices : float array, shape (v, d)
+        Each once; counter-clockwise in the plane.
+    source : int array, shape (v,)
+        1 for a vertex of the first zonotope, 2 for one of the second, 3 for one of both.
+    """
+
+    vertices: Floats
+    source: Indices
+
+    def bridges(self) -> Floats:
+        """Return the edges of a planar hull that lead from one zonotope to the other.
+
+        Returns
+        -------
+        float array, shape (m, 2, 2)
+            Counter-clockwise: the outward normal of a bridge (a, b) is b - a turned by -90°.
+
+        Raises
+        ------
+        GeometryError
+            If the hull is not in the plane.
+        """
+        if self.vertices.shape[1] != 2:
+            raise GeometryError("bridges() are edges of a planar hull; project to R^2 first.")
+        after = np.roll(np.arange(len(self.vertices)), -1)
+        bridging = (self.source & self.source[after]) == 0
+        return np.stack([self.vertices[bridging], self.vertices[after[bridging]]], axis=1)
+
+
+def hull_of_zonotopes(first: Zonotope, second: Zonotope) -> ZonotopeHull:
+    """Return the convex hull of the union of two zonotopes, from their vertices alone.
+
+    Parameters
+    ----------
+    first, second : Zonotope
+        In the same R^d.
+
+    Raises
+    ------
+    GeometryError
+        If the dimensions differ.
+    """
+    if first.dimension != second.dimension:
+        raise GeometryError(
+            f"zonotopes in R^{first.dimension} and R^{second.dimension} have no common hull; "
+            "bring them to one dimension with affine_image()."
+        )
+    one, two = first.vertices(), second.vertices()
+    points = np.vstack([one, two])
+    source = np.repeat([1, 2], [len(one), len(two)])
+    same = same_points(points, TOLERANCE.contact * affine_span(points).size)
+    marks = np.zeros(len(points), dtype=np.intp)
+    np.bitwise_or.at(marks, same, source)
+    kept = np.unique(same)
+    kept = kept[extreme_points(points[kept])]
+    return ZonotopeHull(points[kept], marks[kept])

@@ -1,0 +1,78 @@
+"""What the geometry takes for zero, and the form in which it takes its numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from localbook.errors import GeometryError
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The thresholds of all float64 geometry here; every one is relative, so units do not matter.
+
+    Attributes
+    ----------
+    zero : float
+        A generator at most this times the longest one is no generator.
+    parallel : float
+        Two directions with at most this angle (radians) between them are one. A multiple of a
+        vector differs from it by about 3e-16, while the closest two of a million random
+        directions are about 3e-12 apart.
+    flat : float
+        d unit vectors with at most this determinant lie in one hyperplane.
+    doubtful : float
+        Determinants between ``rounding`` and this are neither clearly zero nor clearly not: such
+        decisions may contradict one another, and a slower way that does not mind is taken.
+    rounding : float
+        Determinants below this are as good as exactly zero.
+    contact : float
+        Points at most this times the size of the figure apart are one point, and a point so near
+        to a face lies on it.
+    """
+
+    zero: float = 1e-14
+    parallel: float = 1e-14
+    flat: float = 1e-12
+    doubtful: float = 1e-9
+    rounding: float = 1e-14
+    contact: float = 1e-12
+
+
+TOLERANCE = Tolerance()
+
+
+def finite(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Floats:
+    """Return a read-only float64 copy of ``value``, refused unless finite and of this shape.
+
+    Parameters
+    ----------
+    value : array_like
+    name : str
+        What to call it in the error.
+    shape : tuple of int or None
+        None stands for any length.
+
+    Raises
+    ------
+    GeometryError
+        If it is not numbers, has another shape, or has NaN or infinite entries.
+    """
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(f"{name} must be an array of real numbers ({error}).") from error
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        words = ", ".join("any" if n is None else str(n) for n in shape)
+        raise GeometryError(f"{name} must have shape ({words}), not {array.shape}.")
+    if not np.isfinite(array).all():
+        raise GeometryError(f"{name} must be finite; remove the NaN or infinite entries.")
+    array.flags.writeable = False
+    return array
