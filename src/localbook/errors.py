@@ -19,3 +19,7 @@ class ConfigError(LocalbookError, ValueError):
 
 class TrainingError(LocalbookError, RuntimeError):
     """A training run that had to stop, such as on a loss that is not a number."""
+
+
+class GeometryError(LocalbookError, ValueError):
+    """Geometric input that is degenerate in a way that has no answer."""
