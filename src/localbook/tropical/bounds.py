@@ -6,6 +6,7 @@ of such functions are affine functions with a spread again: the bounds pass thro
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,8 @@ from localbook.tropical.subdivision import (
     ROUNDING,
     Cells,
     Folds,
-    add_by_cell,
+    add_active,
     next_layer,
-    outgoing,
     value_at,
 )
 
@@ -44,15 +44,16 @@ def can_tie(cells: Cells, folds: Folds, weight: Array, rest: Sequence[tuple[Arra
         False only where one class is above all others on the whole cell.
     """
     centres, reach = cells.polygons.centres, _reach(cells)
-    maps, spread = _unfold(cells, folds, weight, reach)
+    maps = _unfold(cells, folds, weight, reach)
     for following, bias in rest:
-        maps, spread = _relax(maps, spread, value_at(maps, centres), reach)
-        maps, spread = next_layer(maps, following, bias), np.abs(following) @ spread
+        height = value_at(maps, centres)
+        extent = np.hypot(maps[0], maps[1]) * reach + maps[4]
+        maps = next_layer(_relax(maps, height - extent, height + extent), following, bias)
     top = value_at(maps, centres).argmax(axis=0)
     every = np.arange(len(top))
     lead = maps[:3, top, every][:, None] - maps[:3]  # (3, classes, m)
     least = np.minimum.reduceat(cells.polygons.values(lead), cells.polygons.start[:-1], axis=1)
-    slack = spread + ROUNDING * maps[3]
+    slack = maps[4] + ROUNDING * maps[3]
     ahead = least > slack + slack[top, every]
     ahead[top, every] = True
     undecided: Mask = ~ahead.all(axis=0)
@@ -63,32 +64,26 @@ def _reach(cells: Cells) -> Array:
     """Return the distance from each cell's centre to its farthest corner (m,)."""
     polygons = cells.polygons
     x, y = polygons.corners - polygons.centres[:, polygons.owner]
-    return np.sqrt(np.maximum.reduceat(x * x + y * y, polygons.start[:-1]))
+    reach: Array = np.sqrt(np.maximum.reduceat(x * x + y * y, polygons.start[:-1]))
+    return reach
 
 
-def _unfold(cells: Cells, folds: Folds, weight: Array, reach: Array) -> tuple[Array, Array]:
-    """Add the folding neurons' relaxed activations to the next layer."""
-    maps, spread = cells.maps.copy(), np.zeros(cells.maps.shape[1:])
+def _unfold(cells: Cells, folds: Folds, weight: Array, reach: Array) -> Array:
+    """Return the next layer's maps with the folding neurons relaxed, and spreads as a fifth row."""
+    maps = np.concatenate([cells.maps, np.zeros((1, *cells.maps.shape[1:]))])
     extent = np.hypot(folds.line[0], folds.line[1]) * reach[folds.cell]
-    slope, half = _envelope(folds.height - extent, folds.height + extent)
-    line = slope * folds.line
-    line[2] += half
-    add_by_cell(maps, folds.cell, outgoing(weight, folds.neuron, line))
-    add_by_cell(spread, folds.cell, np.abs(weight)[:, folds.neuron] * half)
-    return maps, spread
+    line = np.concatenate([folds.line, np.zeros((1, len(folds.cell)))])
+    line = _relax(line, folds.height - extent, folds.height + extent)
+    add_active(maps, weight, replace(folds, line=line))
+    return maps
 
 
-def _relax(maps: Array, spread: Array, height: Array, reach: Array) -> tuple[Array, Array]:
-    """Return what the ReLU makes of affine functions (4, k, m) with a spread (k, m)."""
-    extent = np.hypot(maps[0], maps[1]) * reach + spread
-    slope, half = _envelope(height - extent, height + extent)
-    maps = slope * maps
-    maps[2] += half
-    return maps, slope * spread + half
-
-
-def _envelope(low: Array, high: Array) -> tuple[Array, Array]:
-    """Return slope s and half width -s l / 2 of the strip around relu on [low, high]."""
+def _relax(maps: Array, low: Array, high: Array) -> Array:
+    """Return what the ReLU makes of affine functions (5, ...) with values in [low, high]."""
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     slope = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-    return slope, -slope * low / 2
+    half = -slope * low / 2
+    maps = slope * maps
+    maps[2] += half
+    maps[4] += half
+    return maps

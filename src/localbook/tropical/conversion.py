@@ -67,24 +67,25 @@ def _layers(module: "nn.Module", name: str) -> "Iterator[tuple[str, nn.Module]]"
     frozen = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     dropout = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
     kind = type(module).__name__
+    what = name or "the model"
     if isinstance(module, nn.Sequential):
-        for child, layer in module.named_children():
-            yield from _layers(layer, f"{name}.{child}" if name else child)
+        for child, layer in enumerate(module):  # named_children() would skip a reused ReLU
+            yield from _layers(layer, f"{name}.{child}" if name else f"layer {child}")
     elif isinstance(module, (*frozen, *dropout)) and module.training:
-        raise ConfigError(f"layer '{name}' is a {kind} in training mode: call model.eval() first.")
+        raise ConfigError(f"{what} is a {kind} in training mode: call model.eval() first.")
     elif isinstance(module, frozen) and module.running_mean is None:
         raise ConfigError(
-            f"layer '{name}' is a {kind} without running statistics, which no affine map equals: "
+            f"{what} is a {kind} without running statistics, which no affine map equals: "
             "build it with track_running_stats=True."
         )
     elif isinstance(
         module,
         (nn.Linear, nn.ReLU, *reshaping, *convolution, *pooling, *adaptive, *frozen, *dropout),
     ):
-        yield name, module
+        yield what, module
     else:
         raise ConfigError(
-            f"layer '{name}' is a {kind}, which is neither ReLU nor affine: "
+            f"{what} is a {kind}, which is neither ReLU nor affine: "
             "give an nn.Sequential of ReLU, linear, convolution and average pooling layers."
         )
 
@@ -99,7 +100,7 @@ def _linear_input(layers: "list[tuple[str, nn.Module]]") -> tuple[int, ...]:
             return (layer.in_features,)
         if not isinstance(layer, shapeless):
             raise ConfigError(
-                f"layer '{name}' comes before any nn.Linear, so the input's shape is not known: "
+                f"{name} comes before any nn.Linear, so the input's shape is not known: "
                 "pass input_shape, such as (1, 28, 28)."
             )
     raise ConfigError("the model has no layer with weights: there is nothing to convert.")
@@ -129,7 +130,7 @@ class _AffineBlock:
                 self.columns = _without_bias(layer)(self._image_of_units(shape))
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"layer '{name}' ({type(layer).__name__}) cannot take an input of shape {shape}: "
+                f"{name} ({type(layer).__name__}) cannot take an input of shape {shape}: "
                 "pass the right input_shape to from_torch."
             ) from error
 
@@ -153,8 +154,10 @@ class _AffineBlock:
 
 def _without_bias(layer: "nn.Module") -> "nn.Module":
     """Return the linear part of an affine layer, which is changed: no digits cancel this way."""
-    if getattr(layer, "bias", None) is not None:
-        layer.bias.zero_()
-    if getattr(layer, "running_mean", None) is not None:
-        layer.running_mean.zero_()
+    from torch import Tensor
+
+    for name in ("bias", "running_mean"):
+        constant = getattr(layer, name, None)
+        if isinstance(constant, Tensor):
+            constant.zero_()
     return layer

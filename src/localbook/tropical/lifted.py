@@ -44,7 +44,8 @@ class LiftedZonotopes:
         points = np.asarray(x, dtype=np.float64)
         points = np.column_stack([points, np.ones(len(points))])
         terms = np.einsum("kpd,nd->nkp", self.generators, points)
-        return points @ self.shifts.T + np.maximum(terms, 0).sum(axis=2)
+        value: Array = points @ self.shifts.T + np.maximum(terms, 0).sum(axis=2)
+        return value
 
 
 def quotient(network: ReLUNetwork) -> tuple[LiftedZonotopes, LiftedZonotopes]:
@@ -140,7 +141,8 @@ def _parameters(
 
 def _paper_weights(B: Array) -> Array:
     negative = np.maximum(-B, 0)
-    return np.maximum(B, 0) + negative.sum(axis=0) - negative
+    weights: Array = np.maximum(B, 0) + negative.sum(axis=0) - negative
+    return weights
 
 
 def _negative_part(rows: Array) -> Array:

@@ -57,7 +57,7 @@ class ReLUNetwork:
     @property
     def inputs(self) -> int:
         """The dimension n of the input space."""
-        return self.weights[0].shape[1]
+        return int(self.weights[0].shape[1])
 
     @property
     def classes(self) -> int:

@@ -76,12 +76,13 @@ class LinearRegions:
         """The pairs (k, 2) of regions that share a side, smaller number first."""
         packed, box = self._packed, np.ptp(self.corners, axis=0)[:, None]
         point = group_points(packed.corners / box, SAME)
-        side = np.sort(np.stack([point, point[packed.following]]), axis=0)
-        proper = np.flatnonzero(side[0] != side[1])
-        order = proper[np.lexsort(side[:, proper])]
-        twin = np.flatnonzero((np.diff(side[:, order], axis=1) == 0).all(axis=0))
-        pairs = np.stack([packed.owner[order[twin]], packed.owner[order[twin + 1]]], axis=1)
-        return np.unique(np.sort(pairs, axis=1), axis=0)
+        side = _pair_keys(point, point[packed.following], len(point))
+        proper = np.flatnonzero(point != point[packed.following])
+        order = proper[np.argsort(side[proper])]
+        twin = np.flatnonzero(np.diff(side[order]) == 0)
+        region, other = packed.owner[order[twin]], packed.owner[order[twin + 1]]
+        pairs = np.unique(_pair_keys(region, other, len(self)))
+        return np.stack(np.divmod(pairs, len(self)), axis=1)
 
     @cached_property
     def _packed(self) -> Polygons:
@@ -126,3 +127,8 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
         np.ascontiguousarray(slopes.transpose(2, 1, 0)),
         np.ascontiguousarray(intercepts.T),
     )
+
+
+def _pair_keys(p: Index, q: Index, count: int) -> Index:
+    """Return one number for each unordered pair of numbers below ``count``."""
+    return np.minimum(p, q) * count + np.maximum(p, q)

@@ -30,6 +30,9 @@ ROUNDING = 2.0**-46
 BLOCK = 2**22
 """Values of one layer at polygon corners that are held in memory at a time."""
 
+DENSE = 0.005
+"""Share of non-zeros above which a product with a full, wide matrix is faster than sparse sums."""
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -125,8 +128,7 @@ def _none(cells: Cells) -> Mask:
 
 def _cut_block(cells: Cells, weight: Array, bias: Array, prune: Prune | None) -> list[Cells]:
     done = []
-    wanted = np.ones(weight.shape[1], np.bool_) if prune is None else weight.any(axis=0)
-    cells, folds = _open(cells, weight, bias, wanted)
+    cells, folds = _open(cells, weight, bias, unused=prune is None)
     while True:
         if prune is not None:
             cells, folds = _restrict(cells, folds, prune(cells, folds, weight))
@@ -145,14 +147,16 @@ def _restrict(cells: Cells, folds: Folds, kept: Mask) -> tuple[Cells, Folds]:
     return cells.select(kept), folds.select(kept[folds.cell]).renumber(np.cumsum(kept) - 1)
 
 
-def _open(cells: Cells, weight: Array, bias: Array, wanted: Mask) -> tuple[Cells, Folds]:
+def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells, Folds]:
     """Find the folds of a layer, and the next layer as it is while all folding neurons are off."""
     polygons, maps = cells.polygons, cells.maps
     value = polygons.values(maps)  # (width, n)
     low = np.minimum.reduceat(value, polygons.start[:-1], axis=1)
     high = np.maximum.reduceat(value, polygons.start[:-1], axis=1)
     slack = ROUNDING * maps[3]
-    folding = (low < -slack) & (high > slack) & wanted[:, None]
+    folding: Mask = np.logical_and(low < -slack, high > slack)
+    if not unused:
+        folding &= weight.any(axis=0)[:, None]
     following = next_layer(maps * (~folding & (high > -low)), weight, bias)
     cell, neuron = np.nonzero(folding.T)
     head, tail = (end[:, neuron, cell] for end in polygons.chords(value))
@@ -168,7 +172,7 @@ def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
     value = cells.polygons.values(line)
     value[np.abs(value) <= (ROUNDING * line[3])[cells.polygons.owner]] = 0
     polygons = join(cells.polygons.split(value))
-    maps = np.concatenate([cells.maps + outgoing(weight, neuron, line), cells.maps], axis=-1)
+    maps = np.concatenate([cells.maps + _outgoing(weight, neuron, line), cells.maps], axis=-1)
     rest = np.ones(len(folds.cell), np.bool_)
     rest[chosen] = False
     folds, inside = _share_out(folds.select(rest), line)
@@ -180,8 +184,7 @@ def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
         polygons, maps = halves.polygons, halves.maps
     height = value_at(folds.line, polygons.centres[:, folds.cell])
     folds = replace(folds, height=height)
-    settled = folds.select(~inside & (height > 0))
-    add_by_cell(maps, settled.cell, outgoing(weight, settled.neuron, settled.line))
+    add_active(maps, weight, folds.select(~inside & (height > 0)))
     return Cells(polygons, maps), folds.select(inside)
 
 
@@ -216,27 +219,41 @@ def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask]:
 
 
 def next_layer(maps: Array, weight: Array, bias: Array) -> Array:
-    """Return the next layer's maps (4, k, m) from the maps (4, width, m) of hidden units."""
+    """Return the next layer's maps (4 or more, k, m) from those of hidden units (.., width, m).
+
+    Rows from the fourth on hold bounds, which add up without regard to sign.
+    """
     following: Array = weight @ maps
-    following[3] = np.abs(weight) @ maps[3]
-    following[2:] += np.stack([bias, np.abs(bias)])[..., None]
+    following[3:] = np.abs(weight) @ maps[3:]
+    following[2:4] += np.stack([bias, np.abs(bias)])[..., None]
     return following
 
 
-def outgoing(weight: Array, neuron: Index, line: Array) -> Array:
-    """Return what active neurons add to the next layer (4, k, n), from their maps (4, n)."""
-    added = line[:, None] * weight[:, neuron]
-    np.abs(added[3], out=added[3])
+def add_active(maps: Array, weight: Array, folds: Folds) -> None:
+    """Add active neurons to the next layer's ``maps`` (4 or more, k, m), which are changed."""
+    if not len(folds.cell):
+        return
+    first = np.flatnonzero(np.diff(folds.cell, prepend=-1))
+    cells = folds.cell[first]
+    outputs, width = weight.shape
+    if len(folds.cell) > DENSE * (1 + 10 / outputs) * width * len(cells):
+        slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
+        lines = np.zeros((len(maps), width, len(cells)))
+        lines[:, folds.neuron, slot] = folds.line
+        maps[..., cells] += next_layer(lines, weight, np.zeros(outputs))
+    else:
+        added = _outgoing(weight, folds.neuron, folds.line)
+        maps[..., cells] += np.add.reduceat(added, first, axis=-1)
+
+
+def _outgoing(weight: Array, neuron: Index, line: Array) -> Array:
+    """Return what one active neuron each adds to the next layer (4 or more, k, n)."""
+    added: Array = line[:, None] * weight[:, neuron]
+    np.abs(added[3:], out=added[3:])
     return added
-
-
-def add_by_cell(maps: Array, cell: Index, added: Array) -> None:
-    """Add (4, k, n) to ``maps`` (4, k, m) at the cells (n,), which are sorted."""
-    if len(cell):
-        first = np.flatnonzero(np.diff(cell, prepend=-1))
-        maps[..., cell[first]] += np.add.reduceat(added, first, axis=-1)
 
 
 def value_at(line: Array, point: Array) -> Array:
     """Return affine functions (3 or more, ...) at points (2, ...)."""
-    return line[0] * point[0] + line[1] * point[1] + line[2]
+    value: Array = line[0] * point[0] + line[1] * point[1] + line[2]
+    return value
