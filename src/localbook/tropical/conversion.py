@@ -145,11 +145,11 @@ class _AffineBlock:
         """Return the block's matrix (outputs, inputs)."""
         if self.columns is None:
             return np.eye(self._inputs)
-        return np.array(self.columns.flatten(1).T, order="C")
+        return np.ascontiguousarray(self.columns.flatten(1).T.numpy())
 
     def bias(self) -> "NDArray[np.float64]":
         """Return the block's bias (outputs,)."""
-        return np.array(self.offset.flatten())
+        return np.asarray(self.offset.flatten().numpy())
 
 
 def _without_bias(layer: "nn.Module") -> "nn.Module":

@@ -154,9 +154,10 @@ def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells
     low = np.minimum.reduceat(value, polygons.start[:-1], axis=1)
     high = np.maximum.reduceat(value, polygons.start[:-1], axis=1)
     slack = ROUNDING * maps[3]
-    folding: Mask = np.logical_and(low < -slack, high > slack)
+    folding = (low < -slack) & (high > slack)
     if not unused:
-        folding &= weight.any(axis=0)[:, None]
+        used: Mask = np.logical_or.reduce(weight != 0, axis=0)
+        folding &= used[:, None]
     following = next_layer(maps * (~folding & (high > -low)), weight, bias)
     cell, neuron = np.nonzero(folding.T)
     head, tail = (end[:, neuron, cell] for end in polygons.chords(value))
