@@ -88,7 +88,7 @@ def paper_branches(network: ReLUNetwork, classes: Sequence[int] | None = None) -
         If the network does not have exactly one hidden layer, or there are not two different
         classes of it to compare.
     """
-    rows, B, b = _parameters(network, classes)
+    rows, B, b = _compared(network, classes)
     shift = np.broadcast_to(np.abs(B).sum(axis=0) @ _negative_part(rows), (len(B), rows.shape[1]))
     return LiftedZonotopes(_weighted(_paper_weights(B), rows), _lift(shift, b))
 
@@ -100,7 +100,7 @@ def reduced_branches(network: ReLUNetwork, classes: Sequence[int] | None = None)
     of :math:`\pm(B_1 - B_2)`, and the shifts only keep the lift b_i. Parameters and errors are
     those of :func:`paper_branches`.
     """
-    rows, B, b = _parameters(network, classes)
+    rows, B, b = _compared(network, classes)
     shift = np.zeros((len(B), rows.shape[1]))
     return LiftedZonotopes(_weighted(B - B.min(axis=0), rows), _lift(shift, b))
 
@@ -112,25 +112,25 @@ def common_factor(network: ReLUNetwork, classes: Sequence[int] | None = None) ->
     neurons whose fold lies in the hypersurface of R but not in the boundary on its account.
     Parameters and errors are those of :func:`paper_branches`.
     """
-    rows, B, _ = _parameters(network, classes)
+    rows, B, _ = _compared(network, classes)
     shift = np.abs(B).sum(axis=0, keepdims=True) @ _negative_part(rows)
     return LiftedZonotopes(_weighted(_paper_weights(B).min(axis=0, keepdims=True), rows), shift)
 
 
-def _parameters(
-    network: ReLUNetwork, classes: Sequence[int] | None = None
-) -> tuple[Array, Array, Array]:
-    """Return the rows (a_j, c_j) (p, n + 1) and the chosen rows of B and b."""
+def _parameters(network: ReLUNetwork) -> tuple[Array, Array, Array]:
+    """Return the rows (a_j, c_j) (p, n + 1), B and b."""
     if len(network.weights) != 2:
         raise ConfigError(
-            f"the network has {len(network.weights) - 1} hidden layers: the closed form is for "
-            "one, so compose or split the network first."
+            f"the network has {len(network.weights) - 1} hidden layers: the closed form is for one."
         )
     rows = np.column_stack([network.weights[0], network.biases[0]])
-    B, b = network.weights[1], network.biases[1]
-    if classes is None:
-        return rows, B, b
-    chosen = list(classes)
+    return rows, network.weights[1], network.biases[1]
+
+
+def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Array, Array, Array]:
+    """Return the parameters with only the rows of B and b that are compared."""
+    rows, B, b = _parameters(network)
+    chosen = list(range(len(b)) if classes is None else classes)
     if len(set(chosen)) < max(2, len(chosen)) or not set(chosen) <= set(range(len(b))):
         raise ConfigError(
             f"classes {tuple(chosen)} of a network with {len(b)}: name two or more different ones "
