@@ -37,8 +37,8 @@ def all_regions(network, box):
             slope, shift = w @ slope, w @ shift + b
             on = np.array([rest.pop(0) for _ in b])
             for sign, a, c in zip(2 * on - 1, slope, shift, strict=True):
-                if not a.any():  # a constant neuron is on where it is positive
-                    polygon = polygon if (c > 0) == (sign > 0) else []
+                if np.abs(a).max() < 1e-12:  # a constant neuron, on where it is positive
+                    polygon = polygon if (c > 1e-12) == (sign > 0) else []
                 else:
                     polygon = clip(polygon, sign * a, sign * c)
             slope, shift = on[:, None] * slope, on * shift

@@ -9,6 +9,12 @@ from localbook.errors import ConfigError
 
 Array = NDArray[np.float64]
 
+ROUNDING = 2.0**-50
+"""Pre-activations within this times the size of their terms count as zero: 4 units of rounding."""
+
+BLOCK = 512
+"""Points whose hidden values are held at a time, few enough to stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class ReLUNetwork:
@@ -72,13 +78,22 @@ class ReLUNetwork:
         return out
 
     def pattern(self, x: ArrayLike) -> NDArray[np.bool_]:
-        """Return which hidden neurons are active (N, neurons) at the points x (N, n)."""
-        hidden = np.asarray(x, dtype=np.float64)
+        """Return which hidden neurons are active (N, neurons) at the points x (N, n).
+
+        A neuron within rounding of zero is not active: where it is zero all over a region, it must
+        not be active here and there.
+        """
+        points = np.asarray(x, dtype=np.float64)
+        blocks = [points[k : k + BLOCK] for k in range(0, max(1, len(points)), BLOCK)]
+        return np.concatenate([self._pattern(block) for block in blocks])
+
+    def _pattern(self, hidden: Array) -> NDArray[np.bool_]:
+        size = np.abs(hidden)  # of all terms added up, whatever their signs
         active = [np.zeros((len(hidden), 0), dtype=np.bool_)]
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = hidden @ w.T + b
-            active.append(hidden > 0)
-            np.maximum(hidden, 0, out=hidden)
+            hidden, size = hidden @ w.T + b, size @ np.abs(w).T + np.abs(b)
+            active.append(hidden > ROUNDING * size)
+            hidden, size = hidden * active[-1], size * active[-1]
         return np.concatenate(active, axis=1)
 
     def after(self, matrix: ArrayLike, shift: ArrayLike) -> "ReLUNetwork":
