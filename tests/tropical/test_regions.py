@@ -188,3 +188,34 @@ def test_a_box_that_is_none_is_refused(box):
 def test_more_than_two_inputs_need_a_plane():
     with pytest.raises(ConfigError, match=r"3 inputs.*plane_through"):
         linear_regions(random_network(3, 3, 2), BOX)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(small_integer_networks(), st.integers(5, 16), st.integers(0, 2**32))
+def test_nearly_degenerate_networks_still_tile_the_box(network, digits, seed):
+    # Folds that are almost parallel, concurrent or equal, around and below the size of rounding.
+    rng = np.random.default_rng(seed)
+    weights = tuple(w + 10.0**-digits * rng.normal(size=w.shape) for w in network.weights)
+    biases = tuple(b + 10.0**-digits * rng.normal(size=b.shape) for b in network.biases)
+    shaken = ReLUNetwork(weights, biases)
+    regions = linear_regions(shaken, ((-3, 3), (-2, 3)))
+    assert regions.areas.sum() == pytest.approx(30, rel=1e-9)
+    owner = np.repeat(np.arange(len(regions)), np.diff(regions.start))
+    pieces = np.einsum("ncd,nd->nc", regions.slopes[owner], regions.corners)
+    pieces += regions.intercepts[owner]
+    np.testing.assert_allclose(pieces, shaken(regions.corners), atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [40, 45, 50, 67])
+def test_a_needle_between_two_nearly_equal_folds_is_cut_across(seed):
+    # Two pairs of folds are equal up to 1e-13, and others cross the needle between them.
+    rows = np.array(
+        [[3, -2.5, -0.5], [3, 2.5, 0.5], [3, -2.5, -0.5], [3, -5, -1], [6, 5, 1], [-3, -2.5, -0.5]]
+    )
+    rows += 1e-13 * np.random.default_rng(seed).normal(size=rows.shape)
+    network = ReLUNetwork((rows[:, :2], np.ones((1, 6))), (rows[:, 2], np.zeros(1)))
+    regions = linear_regions(network, ((-1, 1), (-1, 1)))
+    for polygon, slope, shift in zip(
+        regions.polygons, regions.slopes, regions.intercepts, strict=True
+    ):
+        np.testing.assert_allclose(polygon @ slope.T + shift, network(polygon), atol=1e-11)

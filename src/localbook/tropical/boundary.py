@@ -186,7 +186,7 @@ def _areas(cells: Cells, i: int, others: list[int]) -> list[Array]:
     """Return the parts of cells where no other class beats i."""
     for k in others:
         ahead = cells.polygons.split(_clear(cells.polygons, cells.maps, i, k))[0]
-        real = ahead.sizes >= 3
+        real = ahead.sizes > 0
         cells = Cells(ahead.select(real), cells.maps[..., real])
     return cells.polygons.separate()
 

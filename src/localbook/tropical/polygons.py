@@ -62,6 +62,13 @@ class Polygons:
         sizes = self.sizes[chosen]
         return Polygons(self.corners[:, chosen[self.owner]], _starts(sizes))
 
+    def take(self, index: Index) -> "Polygons":
+        """Return the polygons with the numbers ``index`` (k,), which may repeat."""
+        sizes = self.sizes[index]
+        start = _starts(sizes)
+        corner = np.arange(start[-1]) + np.repeat(self.start[index] - start[:-1], sizes)
+        return Polygons(self.corners[:, corner], start)
+
     def separate(self) -> list[Array]:
         """Return the corners (2, k) of each polygon."""
         return np.split(self.corners, self.start[1:-1], axis=1) if len(self) else []
@@ -98,13 +105,19 @@ class Polygons:
         Returns
         -------
         tuple of Polygons
-            The part of each polygon where the function is >= 0, and where it is <= 0. A part with
-            fewer than three corners is empty.
+            The part of each polygon where the function is >= 0, and where it is <= 0; parts are
+            without corners where the function has the other sign, or is 0 (second part only), at
+            all corners.
         """
+        on, off = value > 0, value < 0
+        some_on, some_off = (np.logical_or.reduceat(part, self.start[:-1]) for part in (on, off))
         other = value[self.following]
-        cut = np.flatnonzero((value > 0) & (other < 0) | (value < 0) & (other > 0))
+        cut = np.flatnonzero(on & (other < 0) | off & (other > 0))
         new = between(self.corners, cut, self.following[cut], value)
-        return self._side(value >= 0, cut, new), self._side(value <= 0, cut, new)
+        return (
+            self._side(~off & (some_on | ~some_off)[self.owner], cut, new),
+            self._side(~on & some_off[self.owner], cut, new),
+        )
 
     def _side(self, kept: Mask, cut: Index, new: Array) -> "Polygons":
         room = kept.astype(np.intp)

@@ -30,6 +30,9 @@ ROUNDING = 2.0**-46
 BLOCK = 2**22
 """Values of one layer at polygon corners that are held in memory at a time."""
 
+SNAP = 2.0**-20
+"""A fold never moves by more than this share of a cell to pass through a corner."""
+
 DENSE = 0.005
 """Share of non-zeros above which a product with a full, wide matrix is faster than sparse sums."""
 
@@ -171,28 +174,49 @@ def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
     chosen = folds.nearest()
     line, neuron = folds.line[:, chosen], folds.neuron[chosen]
     value = cells.polygons.values(line)
-    value[np.abs(value) <= (ROUNDING * line[3])[cells.polygons.owner]] = 0
+    size = np.abs(value)
+    largest = np.maximum.reduceat(size, cells.polygons.start[:-1])
+    snap = np.minimum(ROUNDING * line[3], SNAP * largest)
+    value[size <= snap[cells.polygons.owner]] = 0
     polygons = join(cells.polygons.split(value))
     maps = np.concatenate([cells.maps + _outgoing(weight, neuron, line), cells.maps], axis=-1)
     rest = np.ones(len(folds.cell), np.bool_)
     rest[chosen] = False
-    folds, inside = _share_out(folds.select(rest), line)
+    folds, inside, doubtful = _share_out(folds.select(rest), line)
 
-    real = polygons.sizes >= 3  # rounding can leave nothing on one side
+    real = polygons.sizes > 0  # rounding can leave nothing on one side
     if not real.all():
-        inside = inside[real[folds.cell]]
+        inside, doubtful = inside[real[folds.cell]], doubtful[real[folds.cell]]
         halves, folds = _restrict(Cells(polygons, maps), folds, real)
         polygons, maps = halves.polygons, halves.maps
+    _look_closer(polygons, folds, inside, doubtful)
     height = value_at(folds.line, polygons.centres[:, folds.cell])
     folds = replace(folds, height=height)
     add_active(maps, weight, folds.select(~inside & (height > 0)))
     return Cells(polygons, maps), folds.select(inside)
 
 
-def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask]:
+def _look_closer(polygons: Polygons, folds: Folds, inside: Mask, doubtful: Mask) -> None:
+    """Set ``inside`` for folds that do cross a thin half, though their chord hardly enters it."""
+    doubt = np.flatnonzero(doubtful & ~inside)
+    if not len(doubt):
+        return
+    halves, line = polygons.take(folds.cell[doubt]), folds.line[:, doubt]
+    value, slack = halves.values(line), ROUNDING * line[3]
+    low = np.minimum.reduceat(value, halves.start[:-1])
+    high = np.maximum.reduceat(value, halves.start[:-1])
+    crossing = (low < -slack) & (high > slack)
+    head, tail = halves.chords(value[None])
+    found = doubt[crossing]
+    folds.head[:, found], folds.tail[:, found] = head[:, 0, crossing], tail[:, 0, crossing]
+    inside[found] = True
+
+
+def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask, Mask]:
     """Copy folds to both halves of their cells, cut along the lines ``cut`` (4, m).
 
-    Returns the folds (with heights of the whole cell) and which of them really enter their half.
+    Returns the folds (with heights of the whole cell), which of them enter their half, and which
+    of them have an end so near to the cut that this is not certain.
     """
     cells = cut.shape[1]
     cut = cut[:, folds.cell]
@@ -216,7 +240,8 @@ def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask]:
         tail,
         np.tile(folds.height, 2),
     )
-    return halves, np.concatenate([on, off])
+    near = (np.abs(at_head) <= slack) | (np.abs(at_tail) <= slack)
+    return halves, np.concatenate([on, off]), np.tile(near, 2)
 
 
 def next_layer(maps: Array, weight: Array, bias: Array) -> Array:
