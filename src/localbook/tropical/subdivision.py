@@ -262,7 +262,8 @@ def add_active(maps: Array, weight: Array, folds: Folds) -> None:
     first = np.flatnonzero(np.diff(folds.cell, prepend=-1))
     cells = folds.cell[first]
     outputs, width = weight.shape
-    if len(folds.cell) > DENSE * (1 + 10 / outputs) * width * len(cells):
+    room = width * len(cells)
+    if len(folds.cell) > DENSE * (1 + 10 / outputs) * room and len(maps) * room <= BLOCK:
         slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
         lines = np.zeros((len(maps), width, len(cells)))
         lines[:, folds.neuron, slot] = folds.line
