@@ -1,9 +1,21 @@
-"""Tropical geometry: polynomials, zonotopes and their hulls."""
+"""Tropical geometry of ReLU networks: polynomials, zonotopes, exact boundaries and regions."""
 
 from localbook.tropical.algebra import TropicalPolynomial, TropicalRational
 from localbook.tropical.algebra_hypersurface import Hypersurface, hypersurface
 from localbook.tropical.algebra_subdivision import Subdivision, dual_subdivision, essential
+from localbook.tropical.boundary import DecisionBoundary, decision_boundary
+from localbook.tropical.conversion import from_torch
 from localbook.tropical.hull_zonotopes import ZonotopeHull, hull_of_zonotopes
+from localbook.tropical.lifted import (
+    LiftedZonotopes,
+    common_factor,
+    paper_branches,
+    quotient,
+    reduced_branches,
+)
+from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.plane import Plane, plane_through
+from localbook.tropical.regions import LinearRegions, linear_regions
 from localbook.tropical.tolerance import TOLERANCE, Tolerance
 from localbook.tropical.zonotope import Zonotope
 from localbook.tropical.zonotope_exact import exact_vertices
@@ -11,17 +23,30 @@ from localbook.tropical.zonotope_hausdorff import hausdorff
 
 __all__ = [
     "TOLERANCE",
+    "DecisionBoundary",
     "Hypersurface",
+    "LiftedZonotopes",
+    "LinearRegions",
+    "Plane",
+    "ReLUNetwork",
     "Subdivision",
     "Tolerance",
     "TropicalPolynomial",
     "TropicalRational",
     "Zonotope",
     "ZonotopeHull",
+    "common_factor",
+    "decision_boundary",
     "dual_subdivision",
     "essential",
     "exact_vertices",
+    "from_torch",
     "hausdorff",
     "hull_of_zonotopes",
     "hypersurface",
+    "linear_regions",
+    "paper_branches",
+    "plane_through",
+    "quotient",
+    "reduced_branches",
 ]

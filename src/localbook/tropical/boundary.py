@@ -1,0 +1,201 @@
+"""The exact decision boundary of a ReLU network of two inputs."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localbook.errors import GeometryError
+from localbook.tropical.bounds import can_tie
+from localbook.tropical.conversion import as_network
+from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.plane import Box, window
+from localbook.tropical.polygons import Polygons, group_points
+from localbook.tropical.subdivision import ROUNDING, Cells, cut_layer, square_cell, value_at
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+SAME = 1e-12
+"""Points of the square [-1, 1]^2 this near to each other are the same point."""
+
+
+@dataclass(frozen=True)
+class DecisionBoundary:
+    """Where the two highest class scores tie.
+
+    Attributes
+    ----------
+    segments : ndarray (m, 2, 2)
+        Both ends (x, y) of every segment; each lies in one linear region.
+    classes : ndarray (m, 2)
+        The two classes, smaller first, that tie on the segment.
+    tied : tuple of ndarray (k, 2)
+        Polygons all over which two classes tie, as where all neurons are dead: the boundary is
+        two-dimensional there.
+    tied_classes : ndarray (len(tied), 2)
+    """
+
+    segments: Array
+    classes: Index
+    tied: tuple[Array, ...]
+    tied_classes: Index
+
+
+def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBoundary:
+    """Return the decision boundary of a network of two inputs in a box.
+
+    Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
+    layer, keeping only the cells in which bounds on the scores leave two classes in play
+    (:func:`localbook.tropical.bounds.can_tie`); where the scores are affine, their ties are
+    segments.
+
+    Parameters
+    ----------
+    model : ReLUNetwork or nn.Module
+        With two inputs; see :func:`from_torch` for the modules and :func:`plane_through` for two-
+        dimensional slices of more inputs.
+    box : ((x0, x1), (y0, y1))
+
+    Returns
+    -------
+    DecisionBoundary
+
+    Raises
+    ------
+    ConfigError
+        If the model cannot be converted or does not take two inputs.
+    GeometryError
+        If the box has no area, there is only one class, or two classes have the same output
+        weights and bias, so that they tie everywhere.
+    """
+    view, network = window(box, as_network(model))
+    cells = _cells_with_ties(_centred(network))
+    found = [_ties(cells, i, j) for i, j in _pairs(cells)]
+    ends = np.concatenate([np.empty((2, 2, 0)), *(tie.ends for tie in found)], axis=-1)
+    number = np.repeat(np.arange(len(found)), [tie.ends.shape[-1] for tie in found])
+    once = _without_repeats(ends, number, [tie.on_side for tie in found])
+    pairs = np.array([tie.classes for tie in found], dtype=np.intp).reshape(-1, 2)
+    return DecisionBoundary(
+        segments=np.ascontiguousarray(view.place(ends[..., once]).transpose(2, 1, 0)),
+        classes=pairs[number[once]],
+        tied=tuple(view.place(area).T for tie in found for area in tie.areas),
+        tied_classes=np.repeat(pairs, [len(tie.areas) for tie in found], axis=0),
+    )
+
+
+def _centred(network: ReLUNetwork) -> ReLUNetwork:
+    """Subtract the mean class score from all: ties stay, and what all classes share is gone."""
+    weight, bias = network.weights[-1], network.biases[-1]
+    if len(bias) < 2:
+        raise GeometryError("the network has one class: a decision boundary needs at least two.")
+    seen: dict[bytes, int] = {}
+    for j, row in enumerate(np.column_stack([weight, bias]) + 0.0):  # + 0.0 makes -0.0 equal 0.0
+        i = seen.setdefault(row.tobytes(), j)
+        if i != j:
+            raise GeometryError(
+                f"classes {i} and {j} have the same output weights and bias, so they tie "
+                "everywhere: drop one of them."
+            )
+    weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
+    return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))
+
+
+def _cells_with_ties(network: ReLUNetwork) -> Cells:
+    """Return cells with affine class scores that cover all ties for the top score."""
+    cells = square_cell(network)
+    layers = list(zip(network.weights, network.biases, strict=True))
+    for depth in range(1, len(layers)):
+        cells = cut_layer(cells, *layers[depth], prune=partial(can_tie, rest=layers[depth + 1 :]))
+    return cells
+
+
+def _pairs(cells: Cells) -> list[tuple[int, int]]:
+    """Return the pairs of classes that may tie for the top score in the same cell."""
+    polygons, maps = cells.polygons, cells.maps
+    if not len(polygons):
+        return []
+    top = value_at(maps, polygons.centres).argmax(axis=0)
+    every = np.arange(len(top))
+    behind = polygons.values(maps[:3] - maps[:3, top, every][:, None])
+    nearest = np.maximum.reduceat(behind, polygons.start[:-1], axis=1)
+    possible = nearest >= -ROUNDING * (maps[3] + maps[3, top, every])  # (classes, m)
+    together = possible.astype(np.float64) @ possible.T
+    return [(int(i), int(j)) for i, j in np.argwhere(np.triu(together, 1))]
+
+
+@dataclass(frozen=True)
+class _Tie:
+    """Where two classes tie for the top: segments, which of them are sides of cells, areas."""
+
+    classes: tuple[int, int]
+    ends: Array  # (2 coordinates, 2 ends, k)
+    on_side: Mask  # (k,)
+    areas: list[Array]  # (2, corners) each
+
+
+def _ties(cells: Cells, i: int, j: int) -> _Tie:
+    polygons = cells.polygons
+    value = _clear(polygons, cells.maps, i, j)
+    low = np.minimum.reduceat(value, polygons.start[:-1])
+    high = np.maximum.reduceat(value, polygons.start[:-1])
+    meets = (low <= 0) & (high >= 0)
+    flat = (low == 0) & (high == 0)
+    value *= np.where(high > 0, 1, -1)[polygons.owner]  # a side with a tie needs a side above it
+    ends = np.stack([end[:, 0] for end in polygons.chords(value[None])], axis=1)
+    chosen = meets & ~flat
+    ends, maps = ends[..., chosen], cells.maps[..., chosen]
+    others = [k for k in range(maps.shape[1]) if k not in (i, j)]
+    start, stop = _where_ahead(ends, maps, i, others)
+    run = ends[:, 1] - ends[:, 0]
+    ends = np.stack([ends[:, 0] + start * run, ends[:, 0] + stop * run], axis=1)
+    long = (stop > start) & (np.hypot(*(ends[:, 1] - ends[:, 0])) > SAME)
+    on_side = (low[chosen] == 0) | (high[chosen] == 0)
+    return _Tie((i, j), ends[..., long], on_side[long], _areas(cells.select(flat), i, others))
+
+
+def _clear(polygons: Polygons, maps: Array, i: int, j: int) -> Array:
+    """Return f_i - f_j at all corners, 0 where rounding hides its sign."""
+    value = polygons.values(maps[:3, i] - maps[:3, j])
+    slack = ROUNDING * (maps[3, i] + maps[3, j])
+    value[np.abs(value) <= slack[polygons.owner]] = 0
+    return value
+
+
+def _where_ahead(ends: Array, maps: Array, i: int, others: list[int]) -> tuple[Array, Array]:
+    """Return the part [start, stop] of each segment, in [0, 1], where no other class beats i."""
+    start, stop = np.zeros(ends.shape[-1]), np.ones(ends.shape[-1])
+    for k in others:
+        lead = maps[:3, i] - maps[:3, k]
+        first, last = value_at(lead, ends[:, 0]), value_at(lead, ends[:, 1])
+        slack = ROUNDING * (maps[3, i] + maps[3, k])
+        start[(first < -slack) & (last < -slack)] = 2
+        t = np.divide(first, first - last, out=np.zeros_like(first), where=first != last)
+        np.maximum(start, t, out=start, where=(first < -slack) & (last >= -slack))
+        np.minimum(stop, t, out=stop, where=(first >= -slack) & (last < -slack))
+    return start, stop
+
+
+def _areas(cells: Cells, i: int, others: list[int]) -> list[Array]:
+    """Return the parts of cells where no other class beats i."""
+    for k in others:
+        ahead = cells.polygons.split(_clear(cells.polygons, cells.maps, i, k))[0]
+        real = ahead.sizes > 0
+        cells = Cells(ahead.select(real), cells.maps[..., real])
+    return cells.polygons.separate()
+
+
+def _without_repeats(ends: Array, number: Index, on_side: list[Mask]) -> Mask:
+    """Mark all segments, but of those on sides only one of the two that neighbours report."""
+    once = ~np.concatenate([np.empty(0, np.bool_), *on_side])
+    sides = np.flatnonzero(~once)
+    place = group_points(ends[..., sides].mean(axis=1), SAME)
+    _, first = np.unique(np.stack([place, number[sides]]), axis=1, return_index=True)
+    once[sides[first]] = True
+    return once

@@ -1,0 +1,191 @@
+"""Many convex polygons packed in flat arrays, all cut at once.
+
+Points are stored as (2, points): numpy is fastest when the long axis is the last one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Convex polygons, corners counter-clockwise.
+
+    Attributes
+    ----------
+    corners : ndarray (2, n)
+        The corners of the first polygon, then those of the second, and so on.
+    start : ndarray (m + 1,)
+        Polygon i has the corners ``start[i]`` to ``start[i + 1]``.
+    """
+
+    corners: Array
+    start: Index
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @cached_property
+    def sizes(self) -> Index:
+        """Number of corners of each polygon (m,)."""
+        return np.diff(self.start)
+
+    @cached_property
+    def owner(self) -> Index:
+        """The polygon of each corner (n,)."""
+        return np.repeat(np.arange(len(self)), self.sizes)
+
+    @cached_property
+    def following(self) -> Index:
+        """The corner that follows each corner in its polygon (n,)."""
+        after = np.arange(1, self.corners.shape[1] + 1)
+        after[self.start[1:] - 1] = self.start[:-1]
+        return after
+
+    @cached_property
+    def centres(self) -> Array:
+        """The mean of each polygon's corners (2, m): a point inside."""
+        if not len(self):
+            return np.empty((2, 0))
+        return np.add.reduceat(self.corners, self.start[:-1], axis=1) / self.sizes
+
+    def select(self, chosen: Mask) -> "Polygons":
+        """Return the polygons where ``chosen`` (m,) is true, in order."""
+        sizes = self.sizes[chosen]
+        return Polygons(self.corners[:, chosen[self.owner]], _starts(sizes))
+
+    def take(self, index: Index) -> "Polygons":
+        """Return the polygons with the numbers ``index`` (k,), which may repeat."""
+        sizes = self.sizes[index]
+        start = _starts(sizes)
+        corner = np.arange(start[-1]) + np.repeat(self.start[index] - start[:-1], sizes)
+        return Polygons(self.corners[:, corner], start)
+
+    def separate(self) -> list[Array]:
+        """Return the corners (2, k) of each polygon."""
+        return np.split(self.corners, self.start[1:-1], axis=1) if len(self) else []
+
+    def values(self, maps: Array) -> Array:
+        """Return affine functions at the corners of their polygon.
+
+        Parameters
+        ----------
+        maps : ndarray (3 or more, ..., m)
+            Coefficients of x, y and 1 of the functions on each polygon.
+
+        Returns
+        -------
+        ndarray (..., n)
+        """
+        x, y = self.corners
+        out = np.take(maps[0], self.owner, axis=-1)
+        out *= x
+        slope = np.take(maps[1], self.owner, axis=-1)
+        slope *= y
+        out += slope
+        out += np.take(maps[2], self.owner, axis=-1)
+        return out
+
+    def split(self, value: Array) -> tuple["Polygons", "Polygons"]:
+        """Cut each polygon along the zero line of a function.
+
+        Parameters
+        ----------
+        value : ndarray (n,)
+            An affine function at the corners, exactly 0 where a corner counts as on the line.
+
+        Returns
+        -------
+        tuple of Polygons
+            The part of each polygon where the function is >= 0, and where it is <= 0; parts are
+            without corners where the function has the other sign, or is 0 (second part only), at
+            all corners.
+        """
+        on, off = value > 0, value < 0
+        some_on, some_off = (np.logical_or.reduceat(part, self.start[:-1]) for part in (on, off))
+        other = value[self.following]
+        cut = np.flatnonzero(on & (other < 0) | off & (other > 0))
+        new = between(self.corners, cut, self.following[cut], value)
+        return (
+            self._side(~off & (some_on | ~some_off)[self.owner], cut, new),
+            self._side(~on & some_off[self.owner], cut, new),
+        )
+
+    def _side(self, kept: Mask, cut: Index, new: Array) -> "Polygons":
+        room = kept.astype(np.intp)
+        room[cut] += 1
+        place = np.cumsum(room) - room
+        corners = np.empty((2, int(room.sum())))
+        corners[:, place[kept]] = self.corners[:, kept]
+        corners[:, place[cut] + kept[cut]] = new
+        return Polygons(corners, _starts(np.add.reduceat(room, self.start[:-1])))
+
+    def chords(self, value: Array) -> tuple[Array, Array]:
+        """Return where the zero line of each function enters and leaves its polygon.
+
+        Parameters
+        ----------
+        value : ndarray (k, n)
+            k affine functions at the corners; each must be positive at some corner and not
+            positive at another one of every polygon whose chord is used.
+
+        Returns
+        -------
+        tuple of ndarray (2, k, m)
+            The two ends; meaningless where a function does not change sign.
+        """
+        positive = value > 0
+        after = positive[:, self.following]
+        numbers = np.arange(1, value.shape[1] + 1)
+        ends = []
+        for crossing in (positive & ~after, ~positive & after):
+            # The largest marked corner: there is one, and rounding cannot make it none.
+            edge = np.maximum.reduceat(np.where(crossing, numbers, 0), self.start[:-1], axis=1) - 1
+            row = np.arange(len(value))[:, None]
+            here, there = value[row, edge], value[row, self.following[edge]]
+            gap = here - there
+            t = np.divide(here, gap, out=np.zeros_like(gap), where=gap != 0)
+            p, q = self.corners[:, edge], self.corners[:, self.following[edge]]
+            ends.append(p + t * (q - p))
+        return ends[0], ends[1]
+
+
+def between(points: Array, p: Index, q: Index, value: Array) -> Array:
+    """Return the zeros (2, k) of an affine function on the segments from points p to q."""
+    t = value[p] / (value[p] - value[q])
+    first = points[:, p]
+    return first + t * (points[:, q] - first)
+
+
+def join(parts: Sequence[Polygons]) -> Polygons:
+    """Return the polygons of all parts, in order."""
+    sizes = np.concatenate([part.sizes for part in parts])
+    return Polygons(np.concatenate([part.corners for part in parts], axis=1), _starts(sizes))
+
+
+def group_points(points: Array, tolerance: float) -> Index:
+    """Return numbers (n,), equal for points (2, n) no farther apart than ``tolerance`` or so."""
+    x, y = points
+    order = np.argsort(x)
+    column = np.empty(len(x), dtype=np.intp)
+    column[order] = np.cumsum(np.diff(x[order], prepend=-np.inf) > tolerance)
+    order = np.lexsort((y, column))
+    fresh = np.diff(y[order], prepend=-np.inf) > tolerance
+    fresh |= np.diff(column[order], prepend=-1) != 0
+    group = np.empty(len(x), dtype=np.intp)
+    group[order] = np.cumsum(fresh) - 1
+    return group
+
+
+def _starts(sizes: Index) -> Index:
+    start = np.zeros(len(sizes) + 1, dtype=np.intp)
+    np.cumsum(sizes, out=start[1:])
+    return start

@@ -1,0 +1,286 @@
+"""Cutting polygons along the folds of a layer until the layer is affine on each of them.
+
+A polygon crossed by the zero lines ("folds") of several neurons is cut along the fold nearest to
+its centre, then each half along the nearest fold left in it, and so on: a binary space partition,
+advanced for all polygons at once. Each fold remembers its chord, the segment of it that lies in
+its polygon, so whether a cut separates, splits or misses it takes two evaluations. Work grows as
+the number of cells made times the depth of the partition, which is logarithmic in practice.
+
+Coordinates are those of the square [-1, 1]^2. Affine functions have four coefficients: of x, of y,
+of 1, and a bound on the size of all terms that were added up, which says how far rounding can move
+a value. One array ``maps`` (4, k, m) holds k functions on m cells.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.polygons import Polygons, join
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+ROUNDING = 2.0**-46
+"""Values within this times the size of their terms count as zero: 64 units of rounding."""
+
+BLOCK = 2**22
+"""Values of one layer at polygon corners that are held in memory at a time."""
+
+SNAP = 2.0**-20
+"""A fold never moves by more than this share of a cell to pass through a corner."""
+
+DENSE = 0.005
+"""Share of non-zeros above which a product with a full, wide matrix is faster than sparse sums."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Polygons, and the affine functions ``maps`` (4, k, m) on them."""
+
+    polygons: Polygons
+    maps: Array
+
+    def select(self, chosen: Mask) -> "Cells":
+        """Return the cells where ``chosen`` (m,) is true."""
+        return Cells(self.polygons.select(chosen), self.maps[..., chosen])
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The neurons that change sign inside a cell, sorted by cell.
+
+    Attributes
+    ----------
+    cell, neuron : ndarray (n,)
+    line : ndarray (4, n)
+        The pre-activation as an affine function on the cell.
+    head, tail : ndarray (2, n)
+        Ends of the chord where it is zero.
+    height : ndarray (n,)
+        Its value at the centre of the cell.
+    """
+
+    cell: Index
+    neuron: Index
+    line: Array
+    head: Array
+    tail: Array
+    height: Array
+
+    def nearest(self) -> Index:
+        """Return, for each cell in turn, which of its folds passes nearest to its centre."""
+        first = np.flatnonzero(np.diff(self.cell, prepend=-1))
+        distance = np.abs(self.height) / np.hypot(self.line[0], self.line[1])
+        least = np.minimum.reduceat(distance, first)
+        ties = np.flatnonzero(distance == np.repeat(least, np.diff(first, append=len(self.cell))))
+        return ties[np.flatnonzero(np.diff(self.cell[ties], prepend=-1))]
+
+    def select(self, chosen: Mask) -> "Folds":
+        """Return the folds where ``chosen`` (n,) is true."""
+        index = np.flatnonzero(chosen)
+        return Folds(*(np.take(field, index, axis=-1) for field in vars(self).values()))
+
+    def renumber(self, numbers: Index) -> "Folds":
+        """Return the folds with ``numbers[i]`` for cell i."""
+        return replace(self, cell=numbers[self.cell])
+
+
+Prune = Callable[[Cells, Folds, Array], Mask]
+"""Says which cells are worth keeping, given them, their folds and the next layer's weights."""
+
+
+def square_cell(network: ReLUNetwork) -> Cells:
+    """Return the square [-1, 1]^2 with the first layer of a network of two inputs on it."""
+    square = Polygons(np.array([[-1.0, 1, 1, -1], [-1, -1, 1, 1]]), np.array([0, 4]))
+    maps = np.column_stack([network.weights[0], network.biases[0]]).T  # (3, width)
+    return Cells(square, np.concatenate([maps, np.abs(maps).sum(0)[None]])[..., None])
+
+
+def cut_layer(cells: Cells, weight: Array, bias: Array, prune: Prune | None = None) -> Cells:
+    """Cut cells until a layer is affine on each, and return them with the next layer on them.
+
+    Parameters
+    ----------
+    cells : Cells
+        With the pre-activations of the layer as ``maps`` (4, width, m).
+    weight, bias : ndarray (k, width) and (k,)
+        Of the next layer.
+    prune : callable, optional
+        Decides which cells to drop; neurons without outgoing weights are then not cut along.
+
+    Returns
+    -------
+    Cells
+        With the pre-activations of the next layer as ``maps`` (4, k, m').
+    """
+    done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(bias), 0)))]
+    size = max(weight.shape)
+    block = cells.polygons.start[:-1] // max(1, BLOCK // size)
+    for number in np.unique(block):
+        done += _cut_block(cells.select(block == number), weight, bias, prune)
+    return Cells(join([c.polygons for c in done]), np.concatenate([c.maps for c in done], axis=-1))
+
+
+def _none(cells: Cells) -> Mask:
+    return np.zeros(len(cells.polygons), np.bool_)
+
+
+def _cut_block(cells: Cells, weight: Array, bias: Array, prune: Prune | None) -> list[Cells]:
+    done = []
+    cells, folds = _open(cells, weight, bias, unused=prune is None)
+    while True:
+        if prune is not None:
+            cells, folds = _restrict(cells, folds, prune(cells, folds, weight))
+        busy = _none(cells)
+        busy[folds.cell] = True
+        done.append(cells.select(~busy))
+        if not busy.any():
+            return done
+        cells, folds = _cut(*_restrict(cells, folds, busy), weight)
+
+
+def _restrict(cells: Cells, folds: Folds, kept: Mask) -> tuple[Cells, Folds]:
+    """Drop cells, and their folds with them."""
+    if kept.all():
+        return cells, folds
+    return cells.select(kept), folds.select(kept[folds.cell]).renumber(np.cumsum(kept) - 1)
+
+
+def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells, Folds]:
+    """Find the folds of a layer, and the next layer as it is while all folding neurons are off."""
+    polygons, maps = cells.polygons, cells.maps
+    value = polygons.values(maps)  # (width, n)
+    low = np.minimum.reduceat(value, polygons.start[:-1], axis=1)
+    high = np.maximum.reduceat(value, polygons.start[:-1], axis=1)
+    slack = ROUNDING * maps[3]
+    folding = (low < -slack) & (high > slack)
+    if not unused:
+        used: Mask = np.logical_or.reduce(weight != 0, axis=0)
+        folding &= used[:, None]
+    following = next_layer(maps * (~folding & (high > -low)), weight, bias)
+    cell, neuron = np.nonzero(folding.T)
+    head, tail = (end[:, neuron, cell] for end in polygons.chords(value))
+    line = maps[:, neuron, cell]
+    height = value_at(line, polygons.centres[:, cell])
+    return Cells(polygons, following), Folds(cell, neuron, line, head, tail, height)
+
+
+def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
+    """Cut every cell along one of its folds; the halves where it is on come first."""
+    chosen = folds.nearest()
+    line, neuron = folds.line[:, chosen], folds.neuron[chosen]
+    value = cells.polygons.values(line)
+    size = np.abs(value)
+    largest = np.maximum.reduceat(size, cells.polygons.start[:-1])
+    snap = np.minimum(ROUNDING * line[3], SNAP * largest)
+    value[size <= snap[cells.polygons.owner]] = 0
+    polygons = join(cells.polygons.split(value))
+    maps = np.concatenate([cells.maps + _outgoing(weight, neuron, line), cells.maps], axis=-1)
+    rest = np.ones(len(folds.cell), np.bool_)
+    rest[chosen] = False
+    folds, inside, doubtful = _share_out(folds.select(rest), line)
+
+    real = polygons.sizes > 0  # rounding can leave nothing on one side
+    if not real.all():
+        inside, doubtful = inside[real[folds.cell]], doubtful[real[folds.cell]]
+        halves, folds = _restrict(Cells(polygons, maps), folds, real)
+        polygons, maps = halves.polygons, halves.maps
+    _look_closer(polygons, folds, inside, doubtful)
+    height = value_at(folds.line, polygons.centres[:, folds.cell])
+    folds = replace(folds, height=height)
+    add_active(maps, weight, folds.select(~inside & (height > 0)))
+    return Cells(polygons, maps), folds.select(inside)
+
+
+def _look_closer(polygons: Polygons, folds: Folds, inside: Mask, doubtful: Mask) -> None:
+    """Set ``inside`` for folds that do cross a thin half, though their chord hardly enters it."""
+    doubt = np.flatnonzero(doubtful & ~inside)
+    if not len(doubt):
+        return
+    halves, line = polygons.take(folds.cell[doubt]), folds.line[:, doubt]
+    value, slack = halves.values(line), ROUNDING * line[3]
+    low = np.minimum.reduceat(value, halves.start[:-1])
+    high = np.maximum.reduceat(value, halves.start[:-1])
+    crossing = (low < -slack) & (high > slack)
+    head, tail = halves.chords(value[None])
+    found = doubt[crossing]
+    folds.head[:, found], folds.tail[:, found] = head[:, 0, crossing], tail[:, 0, crossing]
+    inside[found] = True
+
+
+def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask, Mask]:
+    """Copy folds to both halves of their cells, cut along the lines ``cut`` (4, m).
+
+    Returns the folds (with heights of the whole cell), which of them enter their half, and which
+    of them have an end so near to the cut that this is not certain.
+    """
+    cells = cut.shape[1]
+    cut = cut[:, folds.cell]
+    slack = ROUNDING * cut[3]
+    at_head, at_tail = value_at(cut, folds.head), value_at(cut, folds.tail)
+    on = (at_head > slack) | (at_tail > slack)
+    off = (at_head < -slack) | (at_tail < -slack)
+    split = np.flatnonzero(on & off)
+    t = at_head[split] / (at_head[split] - at_tail[split])
+    meeting = folds.head[:, split] + t * (folds.tail[:, split] - folds.head[:, split])
+    head, tail = np.tile(folds.head, 2), np.tile(folds.tail, 2)
+    # The half where the cut neuron is on loses the end where it is off, and the other way round.
+    head_on, count = at_head[split] > 0, len(on)
+    head[:, split + count * head_on] = meeting
+    tail[:, split + count * ~head_on] = meeting
+    halves = Folds(
+        np.concatenate([folds.cell, folds.cell + cells]),
+        np.tile(folds.neuron, 2),
+        np.tile(folds.line, 2),
+        head,
+        tail,
+        np.tile(folds.height, 2),
+    )
+    near = (np.abs(at_head) <= slack) | (np.abs(at_tail) <= slack)
+    return halves, np.concatenate([on, off]), np.tile(near, 2)
+
+
+def next_layer(maps: Array, weight: Array, bias: Array) -> Array:
+    """Return the next layer's maps (4 or more, k, m) from those of hidden units (.., width, m).
+
+    Rows from the fourth on hold bounds, which add up without regard to sign.
+    """
+    following: Array = weight @ maps
+    following[3:] = np.abs(weight) @ maps[3:]
+    following[2:4] += np.stack([bias, np.abs(bias)])[..., None]
+    return following
+
+
+def add_active(maps: Array, weight: Array, folds: Folds) -> None:
+    """Add active neurons to the next layer's ``maps`` (4 or more, k, m), which are changed."""
+    if not len(folds.cell):
+        return
+    first = np.flatnonzero(np.diff(folds.cell, prepend=-1))
+    cells = folds.cell[first]
+    outputs, width = weight.shape
+    room = width * len(cells)
+    if len(folds.cell) > DENSE * (1 + 10 / outputs) * room and len(maps) * room <= BLOCK:
+        slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
+        lines = np.zeros((len(maps), width, len(cells)))
+        lines[:, folds.neuron, slot] = folds.line
+        maps[..., cells] += next_layer(lines, weight, np.zeros(outputs))
+    else:
+        added = _outgoing(weight, folds.neuron, folds.line)
+        maps[..., cells] += np.add.reduceat(added, first, axis=-1)
+
+
+def _outgoing(weight: Array, neuron: Index, line: Array) -> Array:
+    """Return what one active neuron each adds to the next layer (4 or more, k, n)."""
+    added: Array = line[:, None] * weight[:, neuron]
+    np.abs(added[3:], out=added[3:])
+    return added
+
+
+def value_at(line: Array, point: Array) -> Array:
+    """Return affine functions (3 or more, ...) at points (2, ...)."""
+    value: Array = line[0] * point[0] + line[1] * point[1] + line[2]
+    return value

@@ -1,0 +1,193 @@
+import subprocess
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from localbook.errors import ConfigError
+from localbook.tropical.conversion import as_network, from_torch
+from localbook.tropical.network import ReLUNetwork
+
+
+def settled(*layers, shape, seed=0):
+    """Return layers as a double model in evaluation mode with non-trivial running statistics."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(*layers).double()
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.affine:
+                nn.init.uniform_(module.weight, 0.5, 2)
+                nn.init.normal_(module.bias)
+        for _ in range(3):
+            model(torch.randn(16, *shape, dtype=torch.float64) + 1)
+    return model.eval()
+
+
+def assert_same_function(model, network, shape):
+    x = torch.randn(20, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = model(x).flatten(1).numpy()
+    np.testing.assert_allclose(network(x.flatten(1).numpy()), expected, atol=1e-12)
+
+
+def test_a_multilayer_perceptron_keeps_its_matrices():
+    model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+    network = from_torch(model)
+    assert [w.shape for w in network.weights] == [(5, 3), (4, 5), (2, 4)]
+    for k, layer in enumerate((model[0], model[2], model[4])):
+        assert (network.weights[k] == layer.weight.detach().double().numpy()).all()
+        assert (network.biases[k] == layer.bias.detach().double().numpy()).all()
+    assert network.inputs == 3
+    assert network.classes == 2
+    assert as_network(network) is network
+
+
+def test_one_linear_layer_is_a_network():
+    layer = nn.Linear(3, 2, bias=False)
+    assert len(from_torch(layer).weights) == 1
+    assert_same_function(layer.double(), from_torch(layer), (3,))
+
+
+def test_nested_layers_and_a_reused_relu_are_followed():
+    relu = nn.ReLU(inplace=True)
+    inner = nn.Sequential(nn.Identity(), nn.Linear(6, 5), relu, nn.Dropout(0.5), nn.Linear(5, 5))
+    model = settled(nn.Flatten(), inner, relu, nn.Linear(5, 3), shape=(2, 3))
+    network = from_torch(model)
+    assert [w.shape for w in network.weights] == [(5, 6), (5, 5), (3, 5)]
+    assert_same_function(model, network, (2, 3))
+
+
+def test_consecutive_affine_layers_become_one_matrix():
+    model = settled(
+        nn.Linear(4, 9), nn.BatchNorm1d(9), nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 2), shape=(4,)
+    )
+    network = from_torch(model)
+    assert [w.shape for w in network.weights] == [(6, 4), (2, 6)]
+    assert_same_function(model, network, (4,))
+
+
+def test_convolutions_pooling_and_batch_norm_are_affine():
+    model = settled(
+        nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 3, stride=2, groups=2, bias=False),
+        nn.BatchNorm2d(6, affine=False),
+        nn.Dropout2d(0.3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+        shape=(2, 10, 8),
+    )
+    network = from_torch(model, (2, 10, 8))
+    assert [w.shape for w in network.weights] == [(320, 160), (12, 320), (3, 12)]
+    assert_same_function(model, network, (2, 10, 8))
+
+
+def test_relus_at_the_ends_and_in_a_row_get_identities_between():
+    model = nn.Sequential(nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.ReLU()).double()
+    network = from_torch(model)
+    assert len(network.weights) == 4
+    assert_same_function(model, network, (3,))
+
+
+def test_the_model_is_left_as_it_was():
+    model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.ReLU(), nn.Flatten()).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    from_torch(model, (1, 5))
+    assert all((before[key] == value).all() for key, value in model.state_dict().items())
+    assert model[0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("layer", [nn.Tanh(), nn.LeakyReLU(), nn.ReLU6(), nn.MaxPool2d(2)])
+def test_other_layers_are_refused_by_name(layer):
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Identity(), layer), nn.Linear(3, 2))
+    with pytest.raises(ConfigError, match=rf"layer 1\.1 is a {type(layer).__name__}, which is nei"):
+        from_torch(model)
+
+
+def test_a_module_that_is_no_sequential_is_refused():
+    with pytest.raises(ConfigError, match="the model is a TransformerEncoderLayer"):
+        from_torch(nn.TransformerEncoderLayer(4, 2))
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout()])
+def test_training_mode_is_refused(layer):
+    model = nn.Sequential(nn.Linear(2, 3), layer)
+    with pytest.raises(ConfigError, match=r"layer 1 is a .* in training mode: call model\.eval"):
+        from_torch(model)
+
+
+def test_batch_norm_without_running_statistics_is_refused():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval()
+    with pytest.raises(ConfigError, match="without running statistics"):
+        from_torch(model)
+
+
+def test_a_convolution_needs_the_input_shape():
+    model = nn.Sequential(OrderedDict(first=nn.Conv2d(1, 2, 3), last=nn.ReLU()))
+    with pytest.raises(ConfigError, match=r"layer 0 comes before any nn\.Linear.*input_shape"):
+        from_torch(model)
+    with pytest.raises(ConfigError, match=r"layer 0 \(Conv2d\) cannot take.*\(3, 5, 5\)"):
+        from_torch(model, (3, 5, 5))
+
+
+@pytest.mark.parametrize("model", [nn.Sequential(), nn.ReLU(), nn.Sequential(nn.Flatten())])
+def test_a_model_without_weights_is_refused(model):
+    with pytest.raises(ConfigError, match="no layer with weights"):
+        from_torch(model)
+
+
+def test_nan_weights_are_refused():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    with pytest.raises(ConfigError, match="affine layer 2 has weights that are not finite"):
+        from_torch(model)
+
+
+@pytest.mark.parametrize(
+    ("weights", "biases", "words"),
+    [
+        ((), (), "0 weight matrices"),
+        ((np.eye(2),), (np.zeros(2), np.zeros(2)), "exactly one bias"),
+        ((np.eye(2), np.eye(3)), (np.zeros(2), np.zeros(3)), "affine layer 2.*takes 2 inputs"),
+        ((np.eye(2),), (np.zeros(3),), "affine layer 1"),
+        ((np.zeros(2),), (np.zeros(2),), "affine layer 1"),
+        ((np.zeros((0, 2)),), (np.zeros(0),), "affine layer 1"),
+    ],
+)
+def test_shapes_that_do_not_chain_are_refused(weights, biases, words):
+    with pytest.raises(ConfigError, match=words):
+        ReLUNetwork(weights, biases)
+
+
+def test_the_network_keeps_its_own_copy():
+    weight = np.eye(2, dtype=np.float32)
+    network = ReLUNetwork((weight,), ([0, 1],))
+    weight[:] = 7
+    assert network.weights[0].dtype == network.biases[0].dtype == np.float64
+    assert (network([[1, 2]]) == [[1, 3]]).all()
+
+
+def test_patterns_say_which_neurons_are_on():
+    network = ReLUNetwork((np.eye(2), [[1, -1]], [[1]]), (np.zeros(2), [0.0], [0.0]))
+    assert network.pattern([[1, 2], [2, 1]]).tolist() == [[True, True, False], [True, True, True]]
+
+
+def test_torch_is_only_imported_for_torch_models():
+    code = (
+        "import sys, numpy as np\n"
+        "from localbook.tropical.boundary import decision_boundary\n"
+        "from localbook.tropical.regions import linear_regions\n"
+        "from localbook.tropical.network import ReLUNetwork\n"
+        "n = ReLUNetwork((np.eye(2), np.eye(2)), (np.zeros(2), np.zeros(2)))\n"
+        "decision_boundary(n, ((-1, 1), (-1, 1))), linear_regions(n, ((-1, 1), (-1, 1)))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
