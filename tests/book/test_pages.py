@@ -88,6 +88,8 @@ def test_pages_load_nothing_from_elsewhere(pages, built):
         if urlsplit(value).netloc
     ]
     assert not foreign
+    for path in pages:  # nor could an inline script load anything
+        assert not re.search(r"unpkg|jsdelivr|cdnjs|googleapis|thebe@", path.read_text()), path
     for sheet in built.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:)?//", sheet.read_text()), sheet
 
