@@ -16,9 +16,7 @@ class PlainLocal:
     Each module's graph is freed before the next module runs, so at no time do activations of more
     than one module wait for a backward pass.
 
-    With the head ``"dgl"`` this is DGL: Belilovsky, Eickenberg and Oyallon, "Decoupled greedy
-    learning of CNNs" (2020). Its modules are trained at once, each by the gradients computed here;
-    what is its own, when it runs without delays, is the auxiliary network.
+    On a network made by :func:`localbook.local.rules.with_dgl_heads` this is DGL; see there.
 
     Attributes
     ----------

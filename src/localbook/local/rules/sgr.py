@@ -104,7 +104,7 @@ class SGR:
             If there is not one λ for each module, a module is frozen, or a batch of one sample
             meets BatchNorm.
         """
-        _check(net, x)
+        check(net, x)
         weights, locals_ = self._weights(len(net)), module_losses(self.loss, len(net))
         image, losses = x, []
         target: Tensor | None = None  # δ_{l-1}, the gradient to reconcile with
@@ -136,7 +136,14 @@ class SGR:
         return weights
 
 
-def _check(net: IsolatedNetwork, x: Tensor) -> None:
+def check(net: IsolatedNetwork, x: Tensor) -> None:
+    """Refuse a network or a batch that cannot be trained module by module.
+
+    Raises
+    ------
+    ConfigError
+        If a module is frozen, or a batch of one sample meets BatchNorm.
+    """
     for number, module in enumerate(net.local_modules, start=1):
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ConfigError(
