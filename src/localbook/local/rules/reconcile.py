@@ -60,39 +60,47 @@ class Step:
     delta: Tensor
 
 
-class Task(nn.Module):
-    """A module, its head and its local loss on one batch, as a function of the module's input.
+@dataclass(frozen=True)
+class Task:
+    """A module, its head and its local loss on one batch.
 
-    Parameters
+    Attributes
     ----------
     module, head : nn.Module
-    loss : LocalLoss
+    local : LocalLoss
     y : int64 tensor, shape (N,)
     image : float tensor, shape (N, ...)
         What the network was given.
     """
 
-    def __init__(
-        self, module: nn.Module, head: nn.Module, loss: LocalLoss, y: Tensor, image: Tensor
-    ) -> None:
-        super().__init__()
-        self.module, self.head = module, head
-        self.local, self.y, self.image = loss, y, image
+    module: nn.Module
+    head: nn.Module
+    local: LocalLoss
+    y: Tensor
+    image: Tensor
 
-    def loss_of(self, out: Tensor) -> Tensor:
+    def loss(self, out: Tensor) -> Tensor:
         """Return the local loss of an output, N times its mean: so its gradients are per sample."""
         return self.local(self.head, out, self.y, self.image)
 
+
+class _LossOfInput(nn.Module):
+    """A task's local loss as a function of the module's input, for torch.func to differentiate."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.module, self.head = task.module, task.head
+        self.task = task
+
     def forward(self, x: Tensor) -> Tensor:
-        """Return the local loss of an input."""
-        return self.loss_of(self.module(x))
+        return self.task.loss(self.module(x))
 
 
 def plain(task: Task, x: Tensor) -> Step:
     """Add the gradients of the local loss alone."""
     out = task.module(x)
     seen = out.detach().requires_grad_()  # so that one pass through the head gives δ and gradients
-    loss = task.loss_of(seen)
+    loss = task.loss(seen)
     with _no_autocast(x):
         backward(loss / len(x))
         scaled = seen.grad
@@ -106,7 +114,7 @@ def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> 
     x.requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no double backward
         out = task.module(x)
-        loss = task.loss_of(out)
+        loss = task.loss(out)
     with _no_autocast(x):
         (delta,) = grad(loss, out, create_graph=True)
         (gamma,) = grad(out, x, delta, create_graph=True)
@@ -123,23 +131,24 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
     state = RandomState.now(x.device)
     x.requires_grad_()
     out = task.module(x)
-    loss = task.loss_of(out)
+    loss = task.loss(out)
     with _no_autocast(x):
         delta, gamma = grad(loss, (out, x))
         gamma.requires_grad_()
         (direction,) = grad(penalty(_precise(gamma), _precise(target)), gamma)
 
-    trained = {name: p for name, p in task.named_parameters() if p.requires_grad}
+    whole = _LossOfInput(task)
+    trained = {name: p for name, p in whole.named_parameters() if p.requires_grad}
 
     def local_loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return call_again(task, parameters, x)
+        return call_again(whole, parameters, x)
 
     def gradient_at(x: Tensor) -> dict[str, Tensor]:
         fixed = {name: p.detach() for name, p in trained.items()}
         found: dict[str, Tensor] = gradient_of(local_loss)(fixed, x)
         return found
 
-    with state.again(), _differentiable_twice(task, x):
+    with state.again(), _differentiable_twice(whole, x):
         slopes, tangents = jvp(gradient_at, (x.detach(),), (direction,))[:2]
     for name, parameter in trained.items():
         total = slopes[name] / len(x) + tangents[name]
