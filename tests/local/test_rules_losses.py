@@ -251,7 +251,7 @@ def test_greedy_trains_one_module_on_frozen_ones(progress: float, active: int) -
     buffers = {name: b.clone() for name, b in net.named_buffers()}
     reference = copy.deepcopy(net).eval()
     own = (f"local_modules.{active}.", f"heads.{active}.")
-    found = gradient(Greedy(loss=loss).at(progress), net, x, y)
+    found = gradient(Greedy(0.0, loss).at(progress), net, x, y)
     assert set(found) == {key for key, _ in net.named_parameters() if key.startswith(own)}
 
     with torch.no_grad():
@@ -295,7 +295,7 @@ def test_infopro_arguments_that_make_no_sense_are_refused(wrong: dict[str, float
 
 def test_progress_outside_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be from 0 to 1"):
-        Greedy().at(1.5)
+        Greedy(0.0).at(1.5)
 
 
 @pytest.mark.parametrize("loss", [PredSim(), InfoPro()])

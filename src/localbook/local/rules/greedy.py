@@ -39,7 +39,7 @@ class Greedy:
         If ``progress`` is not between 0 and 1.
     """
 
-    progress: float = 0.0
+    progress: float
     loss: LocalLoss = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
