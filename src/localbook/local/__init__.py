@@ -5,7 +5,28 @@ from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_hea
 from localbook.local.memory import SavedBytes, saved_bytes
 from localbook.local.models import cifar_resnet, small_vit
 from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
-from localbook.local.rules import BP, SGR, CheckpointedBP, PlainLocal, Rule
+from localbook.local.rules import (
+    BP,
+    SGR,
+    BPFreeSGR,
+    CheckpointedBP,
+    CrossEntropy,
+    DirectFeedbackAlignment,
+    FeedbackAlignment,
+    ForwardForward,
+    Greedy,
+    InfoPro,
+    LocalLoss,
+    NoProp,
+    PlainLocal,
+    PredSim,
+    Rule,
+    dgl_head,
+    equip,
+    noprop_network,
+    with_dgl_heads,
+    with_length_norm,
+)
 from localbook.local.split import Split, cut_points, split
 from localbook.local.trainer import Schedule, train
 
@@ -13,11 +34,21 @@ __all__ = [
     "BP",
     "HEADS",
     "SGR",
+    "BPFreeSGR",
     "CheckpointedBP",
     "ConvNet",
+    "CrossEntropy",
+    "DirectFeedbackAlignment",
     "Discord",
+    "FeedbackAlignment",
+    "ForwardForward",
+    "Greedy",
+    "InfoPro",
     "IsolatedNetwork",
+    "LocalLoss",
+    "NoProp",
     "PlainLocal",
+    "PredSim",
     "Rule",
     "SavedBytes",
     "Schedule",
@@ -28,11 +59,16 @@ __all__ = [
     "cifar_resnet",
     "cost",
     "cut_points",
+    "dgl_head",
     "discord",
+    "equip",
     "linear_head",
     "make_head",
+    "noprop_network",
     "saved_bytes",
     "small_vit",
     "split",
     "train",
+    "with_dgl_heads",
+    "with_length_norm",
 ]

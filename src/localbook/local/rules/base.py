@@ -22,6 +22,7 @@ class Rule(Protocol):
         Returns
         -------
         Tensor, shape (L,)
-            The mean cross-entropy of each head, detached.
+            Each module's mean local loss, detached: the cross-entropy of its head, unless the rule
+            says otherwise.
         """
         ...

@@ -21,6 +21,7 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from localbook.local.replay import RandomState, call_again
+from localbook.local.rules.losses import LocalLoss
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,7 +48,7 @@ class Step:
     Attributes
     ----------
     loss : float tensor, shape ()
-        The local loss, summed over the samples, without the penalty.
+        The local loss, N times its mean over the samples, without the penalty.
     out : float tensor, shape (N, ...)
         The module's output x_l.
     delta : float tensor, shape (N, ...)
@@ -59,37 +60,69 @@ class Step:
     delta: Tensor
 
 
-def plain(module: nn.Module, head: nn.Module, x: Tensor, y: Tensor) -> Step:
+@dataclass(frozen=True)
+class Task:
+    """A module, its head and its local loss on one batch.
+
+    Attributes
+    ----------
+    module, head : nn.Module
+    local : LocalLoss
+    y : int64 tensor, shape (N,)
+    image : float tensor, shape (N, ...)
+        What the network was given.
+    """
+
+    module: nn.Module
+    head: nn.Module
+    local: LocalLoss
+    y: Tensor
+    image: Tensor
+
+    def loss(self, out: Tensor) -> Tensor:
+        """Return the local loss of an output, N times its mean: so its gradients are per sample."""
+        return self.local(self.head, out, self.y, self.image)
+
+
+class _LossOfInput(nn.Module):
+    """A task's local loss as a function of the module's input, for torch.func to differentiate."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.module, self.head = task.module, task.head
+        self.task = task
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.task.loss(self.module(x))
+
+
+def plain(task: Task, x: Tensor) -> Step:
     """Add the gradients of the local loss alone."""
-    out = module(x)
+    out = task.module(x)
     seen = out.detach().requires_grad_()  # so that one pass through the head gives δ and gradients
-    loss = F.cross_entropy(head(seen), y, reduction="sum")
+    loss = task.loss(seen)
     with _no_autocast(x):
-        backward(loss / len(y))
+        backward(loss / len(x))
         scaled = seen.grad
         assert scaled is not None
         backward(out, scaled)
-    return Step(loss.detach(), out.detach(), scaled * len(y))
+    return Step(loss.detach(), out.detach(), scaled * len(x))
 
 
-def double_backward(
-    module: nn.Module, head: nn.Module, x: Tensor, y: Tensor, target: Tensor, penalty: Penalty
-) -> Step:
+def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     """Add the gradients of local loss and penalty by differentiating the backward pass."""
     x.requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no double backward
-        out = module(x)
-        loss = F.cross_entropy(head(out), y, reduction="sum")  # summed: per-sample gradients
+        out = task.module(x)
+        loss = task.loss(out)
     with _no_autocast(x):
         (delta,) = grad(loss, out, create_graph=True)
         (gamma,) = grad(out, x, delta, create_graph=True)
-        backward(loss / len(y) + penalty(_precise(gamma), _precise(target)))
+        backward(loss / len(x) + penalty(_precise(gamma), _precise(target)))
     return Step(loss.detach(), out.detach(), delta.detach())
 
 
-def forward_over_reverse(
-    module: nn.Module, head: nn.Module, x: Tensor, y: Tensor, target: Tensor, penalty: Penalty
-) -> Step:
+def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     """Add the gradients of local loss and penalty by a Jacobian-vector product of the gradient.
 
     Two passes: the first gives γ and with it the direction v, the second, with the same dropout
@@ -97,28 +130,28 @@ def forward_over_reverse(
     """
     state = RandomState.now(x.device)
     x.requires_grad_()
-    out = module(x)
-    loss = F.cross_entropy(head(out), y, reduction="sum")
+    out = task.module(x)
+    loss = task.loss(out)
     with _no_autocast(x):
         delta, gamma = grad(loss, (out, x))
         gamma.requires_grad_()
         (direction,) = grad(penalty(_precise(gamma), _precise(target)), gamma)
 
-    both = nn.Sequential(module, head)
-    trained = {name: p for name, p in both.named_parameters() if p.requires_grad}
+    whole = _LossOfInput(task)
+    trained = {name: p for name, p in whole.named_parameters() if p.requires_grad}
 
     def local_loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return F.cross_entropy(call_again(both, parameters, x), y, reduction="sum")
+        return call_again(whole, parameters, x)
 
     def gradient_at(x: Tensor) -> dict[str, Tensor]:
         fixed = {name: p.detach() for name, p in trained.items()}
         found: dict[str, Tensor] = gradient_of(local_loss)(fixed, x)
         return found
 
-    with state.again(), _differentiable_twice(both, x):
+    with state.again(), _differentiable_twice(whole, x):
         slopes, tangents = jvp(gradient_at, (x.detach(),), (direction,))[:2]
     for name, parameter in trained.items():
-        total = slopes[name] / len(y) + tangents[name]
+        total = slopes[name] / len(x) + tangents[name]
         parameter.grad = total if parameter.grad is None else parameter.grad + total
     return Step(loss.detach(), out.detach(), delta)
 

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
+from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
 from localbook.local.rules.reconcile import (
     Penalty,
+    Task,
     cosine_distance,
     double_backward,
     forward_over_reverse,
@@ -32,7 +34,7 @@ Weight = float | tuple[float, ...]
 
 @dataclass(frozen=True)
 class SGR:
-    r"""Plain local learning plus a penalty on the discord between neighbouring modules.
+    r"""Any local loss plus a penalty on the discord between neighbouring modules.
 
     Module l >= 2 minimises, over its own weights and its head's,
 
@@ -44,7 +46,9 @@ class SGR:
 
     where sg stops the gradient. The idea is that of Yang et al., "Towards Interpretable Deep Local
     Learning with Successive Gradient Reconciliation" (ICML 2024); distance and normalisation are
-    our reconstruction: per-sample gradients, so that λ does not depend on the batch size.
+    our reconstruction: per-sample gradients, so that λ does not depend on the batch size. For a
+    loss that ties samples together (similarities, contrast) the gradient of N times the mean loss
+    stands for them.
 
     Attributes
     ----------
@@ -57,6 +61,8 @@ class SGR:
     path : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
         ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
+    loss : LocalLoss
+        ℓ_l for every module but the last, whose loss is the cross-entropy.
 
     Raises
     ------
@@ -67,6 +73,7 @@ class SGR:
     weight: Weight | Callable[[float], Weight] = 1.0
     distance: str = "squared"
     path: str = "double_backward"
+    loss: LocalLoss = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         for kind, name, known in (
@@ -97,15 +104,17 @@ class SGR:
             If there is not one λ for each module, a module is frozen, or a batch of one sample
             meets BatchNorm.
         """
-        _check(net, x)
-        losses = []
+        check(net, x)
+        weights, locals_ = self._weights(len(net)), module_losses(self.loss, len(net))
+        image, losses = x, []
         target: Tensor | None = None  # δ_{l-1}, the gradient to reconcile with
-        for (module, head), weight in zip(net.pairs(), self._weights(len(net)), strict=True):
+        for (module, head), loss, weight in zip(net.pairs(), locals_, weights, strict=True):
+            task = Task(module, head, loss, y, image)
             x = x.detach()  # gradient isolation: nothing flows back across this line
             if target is None or weight == 0:
-                step = plain(module, head, x, y)
+                step = plain(task, x)
             else:
-                step = PATHS[self.path](module, head, x, y, target, self._penalty(weight))
+                step = PATHS[self.path](task, x, target, self._penalty(weight))
             losses.append(step.loss / len(y))
             target, x = step.delta, step.out
         return torch.stack(losses)
@@ -127,7 +136,14 @@ class SGR:
         return weights
 
 
-def _check(net: IsolatedNetwork, x: Tensor) -> None:
+def check(net: IsolatedNetwork, x: Tensor) -> None:
+    """Refuse a network or a batch that cannot be trained module by module.
+
+    Raises
+    ------
+    ConfigError
+        If a module is frozen, or a batch of one sample meets BatchNorm.
+    """
     for number, module in enumerate(net.local_modules, start=1):
         if not any(parameter.requires_grad for parameter in module.parameters()):
             raise ConfigError(

@@ -1,0 +1,160 @@
+"""SGR without back-propagation: local gradients by hand, their change by dual numbers."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import jvp
+
+from localbook.errors import ConfigError
+from localbook.local.network import IsolatedNetwork
+from localbook.local.replay import call_again
+from localbook.local.rules.closed_form import Gradients, pull
+from localbook.local.rules.reconcile import load_forward_mode
+from localbook.local.rules.sgr import check
+
+
+@dataclass(frozen=True)
+class BPFreeSGR:
+    r"""SGR for modules of one layer, without any autograd graph.
+
+    A module is one linear or convolution layer with, perhaps, BatchNorm and an activation; its head
+    pools and is linear. Then the gradients of its loss have a closed form: for x = φ(Wu), scores
+    s = Hx and p = softmax(s),
+
+    .. math::
+
+        \delta = H^\top (p - \mathrm{onehot}(y)), \quad \psi = \varphi'(Wu) \odot \delta, \quad
+        \gamma = W^\top \psi, \quad \partial\ell/\partial W = \psi u^\top .
+
+    The penalty's gradient is the change of ∂ℓ/∂W and of ∂ℓ/∂H when u moves by
+    v = 2λ/N (γ - δ of the module before): the same formulas, evaluated once more on dual numbers
+    u + εv (forward mode). So no error passes from one module's layer to another's, and nothing is
+    kept beyond a module's own activations. The gradients are those of
+    :class:`localbook.local.rules.SGR` with squared distance.
+
+    This setting is our reconstruction of the BP-free one of Yang et al., "Towards Interpretable
+    Deep Local Learning with Successive Gradient Reconciliation" (ICML 2024).
+
+    Attributes
+    ----------
+    weight : float
+        λ >= 0.
+
+    Raises
+    ------
+    ConfigError
+        If the weight is negative or not a number.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise ConfigError(f"the SGR weight λ={self.weight} must be a number, zero or larger.")
+        load_forward_mode()
+
+    @torch.no_grad()
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+
+        Raises
+        ------
+        ConfigError
+            If a module has no trained layer or more than one, or a layer has no closed form here.
+        """
+        check(net, x)
+        losses = []
+        target: Tensor | None = None  # δ of the module before
+        for number, (module, head) in enumerate(net.pairs(), start=1):
+            layers = _layers(module)
+            if sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers) != 1:
+                raise ConfigError(
+                    f"module {number} does not have exactly one linear or convolution layer; "
+                    "cut the network after every layer for BP-free SGR, or take SGR."
+                )
+            step = _closed_form(layers, _layers(head), x, y, lambda layer, x: layer(x))
+            _add(step.slopes, 1 / len(y))
+            if target is not None and self.weight > 0:
+                direction = 2 * self.weight / len(y) * (step.gamma - target)
+                _add(_change(layers, _layers(head), x, y, direction), 1.0)
+            losses.append(step.loss)
+            target, x = step.delta, step.out
+        return torch.stack(losses)
+
+
+@dataclass(frozen=True)
+class Local:
+    """A module's closed-form gradients; those but ``loss`` are of the loss summed over samples.
+
+    Attributes
+    ----------
+    loss : float tensor, shape ()
+        Mean over the samples.
+    out, delta : float tensor, shape (N, ...)
+        The module's output and the gradient there.
+    gamma : float tensor, shape (N, ...)
+        The gradient at the module's input.
+    slopes : dict
+        From the parameters to their gradients.
+    """
+
+    loss: Tensor
+    out: Tensor
+    delta: Tensor
+    gamma: Tensor
+    slopes: Gradients
+
+
+def _closed_form(
+    module: list[nn.Module],
+    head: list[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    run: Callable[[nn.Module, Tensor], Tensor],
+) -> Local:
+    """Run a module's and a head's layers forward, and send the error back through them by hand."""
+    xs = [x]
+    for layer in (*module, *head):
+        xs.append(run(layer, xs[-1]))
+    scores = xs.pop()
+    error = scores.softmax(1) - F.one_hot(y, scores.shape[1])
+    delta, slopes = error, Gradients()
+    for number, layer in reversed(list(enumerate((*module, *head)))):
+        error, own = pull(layer, xs[number], error)
+        slopes |= own
+        if number == len(module):
+            delta = error
+    out = xs[len(module)] if head else scores
+    return Local(F.cross_entropy(scores, y), out, delta, error, slopes)
+
+
+def _change(
+    module: list[nn.Module], head: list[nn.Module], x: Tensor, y: Tensor, direction: Tensor
+) -> Gradients:
+    """Return the derivative of the closed-form slopes when the input moves in a direction."""
+    parameters: list[Tensor] = []
+
+    def slopes_at(x: Tensor) -> list[Tensor]:
+        found = _closed_form(module, head, x, y, lambda layer, x: call_again(layer, {}, x)).slopes
+        parameters.extend(found)
+        return list(found.values())
+
+    tangents: list[Tensor] = jvp(slopes_at, (x,), (direction,))[1]
+    return dict(zip(parameters, tangents, strict=True))
+
+
+def _add(gradients: Gradients, factor: float) -> None:
+    for parameter, gradient in gradients.items():
+        if parameter.requires_grad:
+            found = factor * gradient
+            parameter.grad = found if parameter.grad is None else parameter.grad + found
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    if isinstance(module, nn.Sequential):
+        return [layer for child in module for layer in _layers(child)]
+    return [] if isinstance(module, nn.Identity) else [module]

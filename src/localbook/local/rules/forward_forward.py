@@ -1,0 +1,142 @@
+"""Forward-Forward: each module tells images with their true label from images with a wrong one."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local.network import IsolatedNetwork
+
+
+@dataclass(frozen=True)
+class ForwardForward:
+    r"""Local learning by the goodness of two forward passes.
+
+    With g(x_l) the mean square of a sample's outputs, every module minimises
+
+    .. math::
+
+        \log(1 + e^{\theta - g(x_l^+)}) + \log(1 + e^{g(x_l^-) - \theta}),
+
+    where x⁺ carries the image's label and x⁻ a wrong one. Hinton, "The forward-forward algorithm:
+    some preliminary investigations" (2022). Our reconstruction, so that it fits networks of
+    convolutions and needs no random numbers:
+
+    - a label is a fixed random pattern of ±1 added to the image, for a convolution would see
+      Hinton's ten marked pixels in one corner only; the image itself is the neutral input;
+    - the wrong labels walk through the classes along the batch, which is shuffled anyway;
+    - one pass runs both kinds and the neutral images, so that BatchNorm's buffers see them once.
+
+    The heads are trained on detached activations of the neutral images and give the network's
+    scores; :meth:`goodness` gives Hinton's other classifier. A module must not see how large the
+    goodness before it was: build the network by :func:`with_length_norm`.
+
+    Attributes
+    ----------
+    classes : int
+    threshold : float
+        θ.
+    seed : int
+        Of the patterns, which are drawn again at every call: the rule keeps no state.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two classes or the threshold is not positive.
+    """
+
+    classes: int
+    threshold: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.classes < 2 or not 0 < self.threshold < math.inf:
+            raise ConfigError(
+                f"Forward-Forward needs two or more classes (not {self.classes}) and a positive "
+                f"threshold (not {self.threshold})."
+            )
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add gradients for one batch.
+
+        Returns
+        -------
+        Tensor, shape (L,)
+            The mean cross-entropy of each head, detached, as for every rule that has probes.
+
+        Raises
+        ------
+        ConfigError
+            If there are labels of more classes than the rule has.
+        """
+        if int(y.max()) >= self.classes:
+            raise ConfigError(
+                f"the labels go up to {int(y.max())} but Forward-Forward was given {self.classes} "
+                "classes; give it as many as the data has."
+            )
+        x = torch.cat([self.marked(x, y), self.marked(x, self.wrong(y)), x])
+        losses = []
+        for module, head in net.pairs():
+            x = module(x.detach())  # gradient isolation: nothing flows back across this line
+            true, wrong, neutral = x.chunk(3)
+            hurt = F.softplus(self.threshold - goodness(true))
+            hurt = hurt + F.softplus(goodness(wrong) - self.threshold)
+            probe = F.cross_entropy(head(neutral.detach()), y)
+            torch.autograd.backward(hurt.mean() + probe)
+            losses.append(probe.detach())
+        return torch.stack(losses)
+
+    def marked(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return images (N, ...) that carry labels (N,)."""
+        generator = torch.Generator().manual_seed(self.seed)
+        signs = torch.randint(0, 2, (self.classes, *x.shape[1:]), generator=generator)
+        return x + (2 * signs - 1).to(x)[y]
+
+    def wrong(self, y: Tensor) -> Tensor:
+        """Return for each label (N,) another one."""
+        step = 1 + torch.arange(len(y), device=y.device) % (self.classes - 1)
+        return (y + step) % self.classes
+
+    @torch.no_grad()
+    def goodness(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
+        """Return how good each label is for each image: the sum over the modules, (N, classes).
+
+        The first module does not count when there are others, as in Hinton's classifier. The
+        network should be in eval mode.
+        """
+        columns = []
+        for label in range(self.classes):
+            out = self.marked(x, torch.full((len(x),), label, device=x.device))
+            found = []
+            for module in net.local_modules:
+                out = module(out)
+                found.append(goodness(out))
+            columns.append(torch.stack(found[1:] or found).sum(0))
+        return torch.stack(columns, 1)
+
+
+def goodness(x: Tensor) -> Tensor:
+    """Return the mean square of each sample, shape (N,)."""
+    return x.square().flatten(1).mean(1)
+
+
+class LengthNorm(nn.Module):
+    """Scale each sample to mean square 1, so that only its direction is left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, ...) to (N, ...)."""
+        root = (goodness(x) + 1e-8).sqrt()
+        return x / root.view(-1, *[1] * (x.ndim - 1))
+
+
+def with_length_norm(net: IsolatedNetwork) -> IsolatedNetwork:
+    """Return a network of the same parts with a :class:`LengthNorm` before each module but one.
+
+    The first module sees images, whose length tells nothing of a goodness.
+    """
+    first, *rest = net.local_modules
+    modules = [first, *(nn.Sequential(LengthNorm(), module) for module in rest)]
+    return IsolatedNetwork(modules, list(net.heads))

@@ -1,0 +1,121 @@
+"""The local loss of InfoPro: keep the information, above all that about the label."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local.rules.losses import part
+
+_WIDTH = 12  # channels inside the decoder
+_PROJECTION = 128  # numbers the contrast compares
+
+
+@dataclass(frozen=True)
+class InfoPro:
+    """Reconstruction of the image from the module's output, plus cross-entropy or contrast.
+
+    A decoder, the head's part ``decoder``, bounds from below how much the output knows of the
+    image. With contrast, outputs of the same class attract each other in a projection, the part
+    ``projection``; the classifier is then trained on detached features, as a probe.
+
+    Wang et al., "Revisiting locally supervised learning: an alternative to end-to-end training"
+    (2021). Our reconstruction: the decoder's form, the squared error in the units of the image as
+    the network gets it, and the weight, equal for all modules.
+
+    Attributes
+    ----------
+    weight : float
+        Of the reconstruction's squared error, averaged over pixels.
+    contrast : bool
+        Whether contrast takes the place of cross-entropy.
+    temperature : float
+        Of the contrast.
+
+    Raises
+    ------
+    ConfigError
+        If the weight is negative or the temperature not positive.
+    """
+
+    weight: float = 1.0
+    contrast: bool = False
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf or not 0 < self.temperature < math.inf:
+            raise ConfigError(
+                f"InfoPro's weight {self.weight} must be zero or larger and its temperature "
+                f"{self.temperature} positive."
+            )
+
+    def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
+        """Return N times the mean loss; see :class:`localbook.local.rules.LocalLoss`."""
+        error = (part(head, "decoder")(out) - image).square().flatten(1).mean(1).sum()
+        task = F.cross_entropy(head(out.detach() if self.contrast else out), y, reduction="sum")
+        if self.contrast:
+            projected = part(head, "projection")(out)
+            task = task + len(y) * class_contrast(projected, y, self.temperature)
+        total: Tensor = self.weight * error + task
+        return total
+
+    def parts(self, out: Tensor, image: Tensor) -> dict[str, nn.Module]:
+        """Return a decoder and, for contrast, a projection.
+
+        Raises
+        ------
+        ConfigError
+            If the output is not of shape (N, C, H, W) or (N, C).
+        """
+        if out.ndim not in (2, 4):
+            raise ConfigError(
+                f"InfoPro decodes outputs of shape (N, C, H, W) or (N, C), not {tuple(out.shape)}; "
+                "take PredSim for tokens."
+            )
+        parts = {"decoder": _decoder(out, image)}
+        if self.contrast:
+            pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            channels = out.shape[1]
+            parts["projection"] = nn.Sequential(
+                pool if out.ndim == 4 else nn.Identity(),
+                nn.Linear(channels, channels),
+                nn.ReLU(),
+                nn.Linear(channels, _PROJECTION),
+            )
+        return parts
+
+
+def class_contrast(projected: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """Return the mean over ordered pairs (i, j) of one class, i ≠ j, of -log p_i(j), shape ().
+
+    p_i(j) is the softmax, over all j ≠ i, of the cosines of i with them over the temperature. A
+    batch without any such pair has loss 0.
+
+    Parameters
+    ----------
+    projected : float tensor, shape (N, D)
+    y : int64 tensor, shape (N,)
+    temperature : float
+    """
+    unit = F.normalize(projected, dim=1)
+    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
+    # A finite number, for 0 times infinity would spoil the sum over the pairs.
+    scores = (unit @ unit.T / temperature).masked_fill(itself, -1e9)
+    pairs = (y[:, None] == y) & ~itself
+    return -(scores.log_softmax(1) * pairs).sum() / pairs.sum().clamp(min=1)
+
+
+def _decoder(out: Tensor, image: Tensor) -> nn.Module:
+    if out.ndim == 2:
+        size = image.shape[1:]
+        return nn.Sequential(nn.Linear(out.shape[1], size.numel()), nn.Unflatten(1, size))
+    return nn.Sequential(
+        nn.Upsample(tuple(image.shape[2:]), mode="bilinear"),
+        nn.Conv2d(out.shape[1], _WIDTH, 3, padding=1, bias=False),
+        nn.BatchNorm2d(_WIDTH),
+        nn.ReLU(),
+        nn.Conv2d(_WIDTH, image.shape[1], 3, padding=1),
+    )

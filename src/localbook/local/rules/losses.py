@@ -1,0 +1,134 @@
+"""What a module minimises: local losses, and the auxiliary parts that some of them need.
+
+A rule owns no parameters. What a loss trains beside the classifier (a decoder, a projection)
+belongs to the module's head, so that optimiser, checkpoint and copies of the network see it like
+any other part, and :func:`equip` puts it there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local.network import IsolatedNetwork
+from localbook.local.replay import evaluating
+
+
+class LocalLoss(Protocol):
+    """A loss of one module, taken from its output alone."""
+
+    def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
+        """Return N times the batch's mean loss: the sum over the samples, where it is one.
+
+        Parameters
+        ----------
+        head : nn.Module
+        out : float tensor, shape (N, ...)
+            The module's output x_l; a head with auxiliary parts has those of :meth:`parts`.
+        y : int64 tensor, shape (N,)
+        image : float tensor, shape (N, ...)
+            What the network was given, x_0.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        ...
+
+    def parts(self, out: Tensor, image: Tensor) -> dict[str, nn.Module]:
+        """Return new auxiliary parts, by name, for a module with this output and image."""
+        ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy of the head's class scores."""
+
+    def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
+        """Return the sum over the samples; see :class:`LocalLoss`."""
+        return F.cross_entropy(head(out), y, reduction="sum")
+
+    def parts(self, out: Tensor, image: Tensor) -> dict[str, nn.Module]:
+        """Return nothing: the head is enough."""
+        return {}
+
+
+def module_losses(loss: LocalLoss, modules: int) -> list[LocalLoss]:
+    """Return each module's loss: that of the last is always the cross-entropy.
+
+    Its scores are the network's answer, and no auxiliary signal has anything to prepare after it.
+    """
+    return [loss] * (modules - 1) + [CrossEntropy()]
+
+
+class EquippedHead(nn.Module):
+    """A head, and beside its classifier the parts that only a local loss uses.
+
+    Parameters
+    ----------
+    classifier : nn.Module
+    parts : mapping from names to nn.Module
+    """
+
+    def __init__(self, classifier: nn.Module, parts: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the classifier's scores (N, classes); the other parts take no part in them."""
+        scores: Tensor = self.classifier(x)
+        return scores
+
+
+def equip(net: IsolatedNetwork, loss: LocalLoss, example: Tensor, *, seed: int) -> IsolatedNetwork:
+    """Give every head but the last the auxiliary parts that a loss needs.
+
+    Parameters
+    ----------
+    net : IsolatedNetwork
+        Its modules and classifiers are shared with the network returned.
+    loss : LocalLoss
+    example : float tensor, shape (N, ...)
+        Images; only their shape matters.
+    seed : int
+        Module l's parts are drawn from ``seed + l``, without touching the global random state.
+
+    Raises
+    ------
+    ConfigError
+        If the loss has no parts for outputs of a module's form.
+    """
+    heads: list[nn.Module] = []
+    x = example
+    with evaluating(net), torch.no_grad():
+        for number, (module, head) in enumerate(net.pairs(), start=1):
+            x = module(x)
+            if number == len(net):
+                heads.append(head)
+                break
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed + number)
+                parts = loss.parts(x, example)
+            heads.append(EquippedHead(head, parts).to(x) if parts else head)
+    return IsolatedNetwork(list(net.local_modules), heads)
+
+
+def part(head: nn.Module, name: str) -> nn.Module:
+    """Return a head's auxiliary part.
+
+    Raises
+    ------
+    ConfigError
+        If the head does not have it.
+    """
+    if not isinstance(head, EquippedHead) or name not in head.parts:
+        raise ConfigError(
+            f"this local loss needs heads with a part '{name}'; "
+            "build the network by equip(net, loss, example, seed=...) first."
+        )
+    return head.parts[name]
