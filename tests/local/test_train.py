@@ -63,6 +63,43 @@ def test_an_interrupted_run_continues_to_the_same_numbers(tmp_path, stop_after):
         assert torch.equal(value, net.state_dict()[name]), name
 
 
+def test_dropout_is_the_same_after_an_interruption(tmp_path):
+    def net():
+        built = MODEL.build(3, 4, 0)
+        built.local_modules[0].append(nn.Dropout(0.5))
+        return built
+
+    data, short = images(), replace(SCHEDULE, epochs=2)
+    whole = train(net(), PlainLocal(), data, data, short, seed=5)
+
+    def interrupt(row):
+        raise KeyboardInterrupt
+
+    options = {"seed": 5, "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        train(net(), PlainLocal(), data, data, short, **options, on_epoch=interrupt)
+    torch.rand(100)
+    resumed = train(net(), PlainLocal(), data, data, short, **options)
+    assert without_times(resumed) == without_times(whole)
+
+
+def test_a_schedule_is_asked_each_epoch(tmp_path):
+    asked = []
+
+    def weight(progress):
+        asked.append(progress)
+        return 1.0 - progress
+
+    data = images()
+    options = {"seed": 0, "checkpoint": tmp_path / "run.pt"}
+    train(MODEL.build(3, 4, 0), SGR(weight=weight), data, data, SCHEDULE, **options)
+    assert asked == [0, 0.25, 0.5, 0.75]
+    constant = train(MODEL.build(3, 4, 0), SGR(weight=1.0), data, data, SCHEDULE, seed=0)
+    scheduled = train(MODEL.build(3, 4, 0), SGR(weight=weight), data, data, SCHEDULE, **options)
+    assert without_times(scheduled)[0] == without_times(constant)[0]
+    assert without_times(scheduled)[1] != without_times(constant)[1]
+
+
 def test_a_finished_run_is_not_repeated(tmp_path):
     data, checkpoint = images(), tmp_path / "run.pt"
     first = train(MODEL.build(3, 4, 0), BP(), data, data, SCHEDULE, seed=0, checkpoint=checkpoint)

@@ -1,6 +1,7 @@
 """Training that can be interrupted at any moment and continued to the same numbers."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from localbook.data.batches import Augment, DeviceImages
 from localbook.errors import ConfigError, TrainingError
 from localbook.local.diagnostics import accuracy, discord
 from localbook.local.network import IsolatedNetwork
-from localbook.local.rules import Rule
+from localbook.local.rules import Rule, Scheduled
 
 Row = dict[str, Any]
 _EVAL_BATCH = 512
@@ -74,6 +75,7 @@ def train(
     net : IsolatedNetwork
         Trained in place; on the device of ``data``.
     rule : Rule
+        One with a schedule (:class:`localbook.local.rules.Scheduled`) is asked anew each epoch.
     data, held_out : DeviceImages
         Images to train on, and to measure accuracy and discord on after each epoch.
     schedule : Schedule
@@ -105,10 +107,13 @@ def train(
         nesterov=schedule.momentum > 0,
     )
     identity = f"{rule} {schedule} seed={seed} modules={len(net)} images={len(data)}"
+    identity = re.sub(r" at 0x[0-9a-f]+", "", identity)  # a function's address differs each time
     history = _restore(checkpoint, identity, net, optimiser)
     for epoch in range(len(history) + 1, schedule.epochs + 1):
         start = time.perf_counter()
-        loss = _one_epoch(net, rule, data, schedule, optimiser, seed, epoch)
+        progress = (epoch - 1) / schedule.epochs
+        current = rule.at(progress) if isinstance(rule, Scheduled) else rule
+        loss = _one_epoch(net, current, data, schedule, optimiser, seed, epoch)
         seconds = time.perf_counter() - start
         row = {"epoch": epoch, "loss": _numbers(loss)} | _measure(net, held_out)
         row |= {"seconds": round(seconds, 3), "images_per_s": round(len(data) / seconds, 1)}
@@ -134,12 +139,15 @@ def _one_epoch(
     steps = len(data) // schedule.batch_size
     total = torch.zeros(len(net), device=data.labels.device)
     batches = data.epoch(schedule.batch_size, generator, schedule.augment)
-    for step, (x, y) in enumerate(batches, start=(epoch - 1) * steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.lr * schedule.factor(step, schedule.epochs * steps)
-        optimiser.zero_grad(set_to_none=True)
-        total += rule.gradients(net, x, y)
-        optimiser.step()
+    devices = [data.labels.device] if data.labels.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):  # dropout and the like draw from the global state
+        torch.manual_seed(1_000_003 * seed + epoch)
+        for step, (x, y) in enumerate(batches, start=(epoch - 1) * steps):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.lr * schedule.factor(step, schedule.epochs * steps)
+            optimiser.zero_grad(set_to_none=True)
+            total += rule.gradients(net, x, y)
+            optimiser.step()
     _check_finite(total, epoch)
     return total / steps
 

@@ -4,7 +4,7 @@ Every rule is a small frozen dataclass with one method, ``gradients(net, x, y)``
 step is the caller's. Rules that train modules by local losses take any :class:`LocalLoss`.
 """
 
-from localbook.local.rules.base import Rule
+from localbook.local.rules.base import Rule, Scheduled
 from localbook.local.rules.bp import BP
 from localbook.local.rules.bp_free import BPFreeSGR
 from localbook.local.rules.checkpointed import CheckpointedBP
@@ -35,6 +35,7 @@ __all__ = [
     "PlainLocal",
     "PredSim",
     "Rule",
+    "Scheduled",
     "dgl_head",
     "equip",
     "noprop_network",

@@ -1,6 +1,6 @@
 """What every learning rule has in common."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,4 +25,13 @@ class Rule(Protocol):
             Each module's mean local loss, detached: the cross-entropy of its head, unless the rule
             says otherwise.
         """
+        ...
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A rule that changes during training."""
+
+    def at(self, progress: float) -> Rule:
+        """Return the rule to use when a share of training, 0 <= progress < 1, is over."""
         ...
