@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from localbook.plots.figure import new_figure
@@ -22,19 +24,7 @@ def accuracy_by_module(accuracy: Mapping[str, Values]) -> Figure:
     """
     figure = new_figure()
     axes = figure.subplots()
-    for method, values in accuracy.items():
-        look = METHOD[method]
-        depth = np.arange(1, values.shape[1] + 1)
-        axes.fill_between(depth, values.min(0), values.max(0), color=look.colour, alpha=0.2)
-        axes.plot(
-            depth,
-            values.mean(0),
-            color=look.colour,
-            marker=look.marker,
-            linestyle=look.line,
-            label=look.label,
-        )
-    axes.set_xticks(depth)
+    _mean_and_range(axes, accuracy, markers=True)
     axes.set_xlabel("module")
     axes.set_ylabel("accuracy of its head")
     axes.legend(loc="lower right")
@@ -52,16 +42,29 @@ def over_epochs(curves: Mapping[str, Values], ylabel: str) -> Figure:
     """
     figure = new_figure()
     axes = figure.subplots()
-    for method, values in curves.items():
-        look = METHOD[method]
-        epochs = np.arange(1, values.shape[1] + 1)
-        axes.fill_between(epochs, values.min(0), values.max(0), color=look.colour, alpha=0.2)
-        axes.plot(epochs, values.mean(0), color=look.colour, linestyle=look.line, label=look.label)
+    _mean_and_range(axes, curves, markers=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel)
     axes.set_ylim(bottom=0)
     axes.legend()
     return figure
+
+
+def _mean_and_range(axes: Axes, lines: Mapping[str, Values], *, markers: bool) -> None:
+    """Draw each method's values (seeds, n) over 1, ..., n."""
+    for method, values in lines.items():
+        look = METHOD[method]
+        place = np.arange(1, values.shape[1] + 1)
+        axes.fill_between(place, values.min(0), values.max(0), color=look.colour, alpha=0.2)
+        axes.plot(
+            place,
+            values.mean(0),
+            color=look.colour,
+            marker=look.marker if markers else "",
+            linestyle=look.line,
+            label=look.label,
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 @house_style()

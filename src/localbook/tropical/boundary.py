@@ -5,7 +5,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from localbook.errors import GeometryError
 from localbook.tropical.bounds import can_tie
@@ -14,16 +13,10 @@ from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Box, window
 from localbook.tropical.polygons import Polygons, group_points
 from localbook.tropical.subdivision import ROUNDING, Cells, cut_layer, square_cell, value_at
+from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
 
 if TYPE_CHECKING:
     from torch import nn
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-SAME = 1e-12
-"""Points of the square [-1, 1]^2 this near to each other are the same point."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +35,10 @@ class DecisionBoundary:
     tied_classes : ndarray (len(tied), 2)
     """
 
-    segments: Array
-    classes: Index
-    tied: tuple[Array, ...]
-    tied_classes: Index
+    segments: Floats
+    classes: Indices
+    tied: tuple[Floats, ...]
+    tied_classes: Indices
 
 
 def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBoundary:
@@ -135,9 +128,9 @@ class _Tie:
     """Where two classes tie for the top: segments, which of them are sides of cells, areas."""
 
     classes: tuple[int, int]
-    ends: Array  # (2 coordinates, 2 ends, k)
-    on_side: Mask  # (k,)
-    areas: list[Array]  # (2, corners) each
+    ends: Floats  # (2 coordinates, 2 ends, k)
+    on_side: Masks  # (k,)
+    areas: list[Floats]  # (2, corners) each
 
 
 def _ties(cells: Cells, i: int, j: int) -> _Tie:
@@ -155,12 +148,12 @@ def _ties(cells: Cells, i: int, j: int) -> _Tie:
     start, stop = _where_ahead(ends, maps, i, others)
     run = ends[:, 1] - ends[:, 0]
     ends = np.stack([ends[:, 0] + start * run, ends[:, 0] + stop * run], axis=1)
-    long = (stop > start) & (np.hypot(*(ends[:, 1] - ends[:, 0])) > SAME)
+    long = (stop > start) & (np.hypot(*(ends[:, 1] - ends[:, 0])) > TOLERANCE.contact)
     on_side = (low[chosen] == 0) | (high[chosen] == 0)
     return _Tie((i, j), ends[..., long], on_side[long], _areas(cells.select(flat), i, others))
 
 
-def _clear(polygons: Polygons, maps: Array, i: int, j: int) -> Array:
+def _clear(polygons: Polygons, maps: Floats, i: int, j: int) -> Floats:
     """Return f_i - f_j at all corners, 0 where rounding hides its sign."""
     value = polygons.values(maps[:3, i] - maps[:3, j])
     slack = ROUNDING * (maps[3, i] + maps[3, j])
@@ -168,7 +161,7 @@ def _clear(polygons: Polygons, maps: Array, i: int, j: int) -> Array:
     return value
 
 
-def _where_ahead(ends: Array, maps: Array, i: int, others: list[int]) -> tuple[Array, Array]:
+def _where_ahead(ends: Floats, maps: Floats, i: int, others: list[int]) -> tuple[Floats, Floats]:
     """Return the part [start, stop] of each segment, in [0, 1], where no other class beats i."""
     start, stop = np.zeros(ends.shape[-1]), np.ones(ends.shape[-1])
     for k in others:
@@ -182,7 +175,7 @@ def _where_ahead(ends: Array, maps: Array, i: int, others: list[int]) -> tuple[A
     return start, stop
 
 
-def _areas(cells: Cells, i: int, others: list[int]) -> list[Array]:
+def _areas(cells: Cells, i: int, others: list[int]) -> list[Floats]:
     """Return the parts of cells where no other class beats i."""
     for k in others:
         ahead = cells.polygons.split(_clear(cells.polygons, cells.maps, i, k))[0]
@@ -191,11 +184,11 @@ def _areas(cells: Cells, i: int, others: list[int]) -> list[Array]:
     return cells.polygons.separate()
 
 
-def _without_repeats(ends: Array, number: Index, on_side: list[Mask]) -> Mask:
+def _without_repeats(ends: Floats, number: Indices, on_side: list[Masks]) -> Masks:
     """Mark all segments, but of those on sides only one of the two that neighbours report."""
     once = ~np.concatenate([np.empty(0, np.bool_), *on_side])
     sides = np.flatnonzero(~once)
-    place = group_points(ends[..., sides].mean(axis=1), SAME)
+    place = group_points(ends[..., sides].mean(axis=1), TOLERANCE.contact)
     _, first = np.unique(np.stack([place, number[sides]]), axis=1, return_index=True)
     once[sides[first]] = True
     return once

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from localbook.tropical.subdivision import (
     ROUNDING,
@@ -19,12 +18,12 @@ from localbook.tropical.subdivision import (
     next_layer,
     value_at,
 )
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from localbook.tropical.tolerance import Floats, Masks
 
 
-def can_tie(cells: Cells, folds: Folds, weight: Array, rest: Sequence[tuple[Array, Array]]) -> Mask:
+def can_tie(
+    cells: Cells, folds: Folds, weight: Floats, rest: Sequence[tuple[Floats, Floats]]
+) -> Masks:
     """Return for each cell (m,) whether two classes can tie for the top score somewhere in it.
 
     Parameters
@@ -56,19 +55,19 @@ def can_tie(cells: Cells, folds: Folds, weight: Array, rest: Sequence[tuple[Arra
     slack = maps[4] + ROUNDING * maps[3]
     ahead = least > slack + slack[top, every]
     ahead[top, every] = True
-    undecided: Mask = ~ahead.all(axis=0)
+    undecided: Masks = ~ahead.all(axis=0)
     return undecided
 
 
-def _reach(cells: Cells) -> Array:
+def _reach(cells: Cells) -> Floats:
     """Return the distance from each cell's centre to its farthest corner (m,)."""
     polygons = cells.polygons
     x, y = polygons.corners - polygons.centres[:, polygons.owner]
-    reach: Array = np.sqrt(np.maximum.reduceat(x * x + y * y, polygons.start[:-1]))
+    reach: Floats = np.sqrt(np.maximum.reduceat(x * x + y * y, polygons.start[:-1]))
     return reach
 
 
-def _unfold(cells: Cells, folds: Folds, weight: Array, reach: Array) -> Array:
+def _unfold(cells: Cells, folds: Folds, weight: Floats, reach: Floats) -> Floats:
     """Return the next layer's maps with the folding neurons relaxed, and spreads as a fifth row."""
     maps = np.concatenate([cells.maps, np.zeros((1, *cells.maps.shape[1:]))])
     extent = np.hypot(folds.line[0], folds.line[1]) * reach[folds.cell]
@@ -78,7 +77,7 @@ def _unfold(cells: Cells, folds: Folds, weight: Array, reach: Array) -> Array:
     return maps
 
 
-def _relax(maps: Array, low: Array, high: Array) -> Array:
+def _relax(maps: Floats, low: Floats, high: Floats) -> Floats:
     """Return what the ReLU makes of affine functions (5, ...) with values in [low, high]."""
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     slope = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)

@@ -18,12 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from localbook.errors import ConfigError
 from localbook.tropical.network import ReLUNetwork
-
-Array = NDArray[np.float64]
+from localbook.tropical.tolerance import Floats
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,15 @@ class LiftedZonotopes:
     shifts : ndarray (k, n + 1)
     """
 
-    generators: Array
-    shifts: Array
+    generators: Floats
+    shifts: Floats
 
-    def evaluate(self, x: ArrayLike) -> Array:
+    def evaluate(self, x: ArrayLike) -> Floats:
         """Return the polynomials (N, k) at the points x (N, n): support functions at (x, 1)."""
         points = np.asarray(x, dtype=np.float64)
         points = np.column_stack([points, np.ones(len(points))])
         terms = np.einsum("kpd,nd->nkp", self.generators, points)
-        value: Array = points @ self.shifts.T + np.maximum(terms, 0).sum(axis=2)
+        value: Floats = points @ self.shifts.T + np.maximum(terms, 0).sum(axis=2)
         return value
 
 
@@ -117,7 +116,7 @@ def common_factor(network: ReLUNetwork, classes: Sequence[int] | None = None) ->
     return LiftedZonotopes(_weighted(_paper_weights(B).min(axis=0, keepdims=True), rows), shift)
 
 
-def _parameters(network: ReLUNetwork) -> tuple[Array, Array, Array]:
+def _parameters(network: ReLUNetwork) -> tuple[Floats, Floats, Floats]:
     """Return the rows (a_j, c_j) (p, n + 1), B and b."""
     if len(network.weights) != 2:
         raise ConfigError(
@@ -127,7 +126,7 @@ def _parameters(network: ReLUNetwork) -> tuple[Array, Array, Array]:
     return rows, network.weights[1], network.biases[1]
 
 
-def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Array, Array, Array]:
+def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Floats, Floats, Floats]:
     """Return the parameters with only the rows of B and b that are compared."""
     rows, B, b = _parameters(network)
     chosen = list(range(len(b)) if classes is None else classes)
@@ -139,24 +138,24 @@ def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Arra
     return rows, B[chosen], b[chosen]
 
 
-def _paper_weights(B: Array) -> Array:
+def _paper_weights(B: Floats) -> Floats:
     negative = np.maximum(-B, 0)
-    weights: Array = np.maximum(B, 0) + negative.sum(axis=0) - negative
+    weights: Floats = np.maximum(B, 0) + negative.sum(axis=0) - negative
     return weights
 
 
-def _negative_part(rows: Array) -> Array:
+def _negative_part(rows: Floats) -> Floats:
     """Return a_j^- with lift 0 (p, n + 1), where a_j = a_j^+ - a_j^-."""
     negative = np.maximum(-rows, 0)
     negative[:, -1] = 0
     return negative
 
 
-def _weighted(weights: Array, rows: Array) -> Array:
+def _weighted(weights: Floats, rows: Floats) -> Floats:
     return weights[..., None] * rows  # (k, p, n + 1)
 
 
-def _lift(shift: Array, b: Array) -> Array:
+def _lift(shift: Floats, b: Floats) -> Floats:
     lifted = shift.copy()
     lifted[:, -1] += b
     return lifted

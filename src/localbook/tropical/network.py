@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from localbook.errors import ConfigError
-
-Array = NDArray[np.float64]
+from localbook.tropical.tolerance import Floats
 
 ROUNDING = 2.0**-50
 """Pre-activations within this times the size of their terms count as zero: 4 units of rounding."""
@@ -33,8 +32,8 @@ class ReLUNetwork:
         If the shapes do not chain, or a number is not finite.
     """
 
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
 
     def __post_init__(self) -> None:
         if not self.weights or len(self.weights) != len(self.biases):
@@ -70,7 +69,7 @@ class ReLUNetwork:
         """The number of outputs."""
         return len(self.biases[-1])
 
-    def __call__(self, x: ArrayLike) -> Array:
+    def __call__(self, x: ArrayLike) -> Floats:
         """Return the outputs (N, classes) at the points x (N, n)."""
         out = np.asarray(x, dtype=np.float64) @ self.weights[0].T + self.biases[0]
         for w, b in zip(self.weights[1:], self.biases[1:], strict=True):
@@ -87,7 +86,7 @@ class ReLUNetwork:
         blocks = [points[k : k + BLOCK] for k in range(0, max(1, len(points)), BLOCK)]
         return np.concatenate([self._pattern(block) for block in blocks])
 
-    def _pattern(self, hidden: Array) -> NDArray[np.bool_]:
+    def _pattern(self, hidden: Floats) -> NDArray[np.bool_]:
         size = np.abs(hidden)  # of all terms added up, whatever their signs
         active = [np.zeros((len(hidden), 0), dtype=np.bool_)]
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):

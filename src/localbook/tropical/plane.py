@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from localbook.errors import ConfigError, GeometryError
 from localbook.tropical.network import ReLUNetwork
-
-Array = NDArray[np.float64]
+from localbook.tropical.tolerance import Floats
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 """((x0, x1), (y0, y1))."""
@@ -28,14 +27,14 @@ class Plane:
         Orthonormal, so that lengths in the plane are lengths in R^n.
     """
 
-    origin: Array
-    axes: Array
+    origin: Floats
+    axes: Floats
 
-    def lift(self, points: ArrayLike) -> Array:
+    def lift(self, points: ArrayLike) -> Floats:
         """Return the points of R^n (..., n) with plane coordinates ``points`` (..., 2)."""
         return self.origin + np.asarray(points, dtype=np.float64) @ self.axes
 
-    def coordinates(self, points: ArrayLike) -> Array:
+    def coordinates(self, points: ArrayLike) -> Floats:
         """Return the plane coordinates (..., 2) of the projections of ``points`` (..., n)."""
         return (np.asarray(points, dtype=np.float64) - self.origin) @ self.axes.T
 
@@ -103,10 +102,10 @@ class Window:
     centre, half : ndarray (2,)
     """
 
-    centre: Array
-    half: Array
+    centre: Floats
+    half: Floats
 
-    def place(self, points: Array) -> Array:
+    def place(self, points: Floats) -> Floats:
         """Return points of the square (2, ...) as points of the box (2, ...)."""
         shape = (2,) + (1,) * (points.ndim - 1)
         return self.centre.reshape(shape) + self.half.reshape(shape) * points

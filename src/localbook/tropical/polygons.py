@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from localbook.tropical.tolerance import Floats, Indices, Masks
 
 
 @dataclass(frozen=True)
@@ -27,53 +24,53 @@ class Polygons:
         Polygon i has the corners ``start[i]`` to ``start[i + 1]``.
     """
 
-    corners: Array
-    start: Index
+    corners: Floats
+    start: Indices
 
     def __len__(self) -> int:
         return len(self.start) - 1
 
     @cached_property
-    def sizes(self) -> Index:
+    def sizes(self) -> Indices:
         """Number of corners of each polygon (m,)."""
         return np.diff(self.start)
 
     @cached_property
-    def owner(self) -> Index:
+    def owner(self) -> Indices:
         """The polygon of each corner (n,)."""
         return np.repeat(np.arange(len(self)), self.sizes)
 
     @cached_property
-    def following(self) -> Index:
+    def following(self) -> Indices:
         """The corner that follows each corner in its polygon (n,)."""
         after = np.arange(1, self.corners.shape[1] + 1)
         after[self.start[1:] - 1] = self.start[:-1]
         return after
 
     @cached_property
-    def centres(self) -> Array:
+    def centres(self) -> Floats:
         """The mean of each polygon's corners (2, m): a point inside."""
         if not len(self):
             return np.empty((2, 0))
         return np.add.reduceat(self.corners, self.start[:-1], axis=1) / self.sizes
 
-    def select(self, chosen: Mask) -> "Polygons":
+    def select(self, chosen: Masks) -> "Polygons":
         """Return the polygons where ``chosen`` (m,) is true, in order."""
         sizes = self.sizes[chosen]
         return Polygons(self.corners[:, chosen[self.owner]], _starts(sizes))
 
-    def take(self, index: Index) -> "Polygons":
+    def take(self, index: Indices) -> "Polygons":
         """Return the polygons with the numbers ``index`` (k,), which may repeat."""
         sizes = self.sizes[index]
         start = _starts(sizes)
         corner = np.arange(start[-1]) + np.repeat(self.start[index] - start[:-1], sizes)
         return Polygons(self.corners[:, corner], start)
 
-    def separate(self) -> list[Array]:
+    def separate(self) -> list[Floats]:
         """Return the corners (2, k) of each polygon."""
         return np.split(self.corners, self.start[1:-1], axis=1) if len(self) else []
 
-    def values(self, maps: Array) -> Array:
+    def values(self, maps: Floats) -> Floats:
         """Return affine functions at the corners of their polygon.
 
         Parameters
@@ -94,7 +91,7 @@ class Polygons:
         out += np.take(maps[2], self.owner, axis=-1)
         return out
 
-    def split(self, value: Array) -> tuple["Polygons", "Polygons"]:
+    def split(self, value: Floats) -> tuple["Polygons", "Polygons"]:
         """Cut each polygon along the zero line of a function.
 
         Parameters
@@ -119,7 +116,7 @@ class Polygons:
             self._side(~on & some_off[self.owner], cut, new),
         )
 
-    def _side(self, kept: Mask, cut: Index, new: Array) -> "Polygons":
+    def _side(self, kept: Masks, cut: Indices, new: Floats) -> "Polygons":
         room = kept.astype(np.intp)
         room[cut] += 1
         place = np.cumsum(room) - room
@@ -128,7 +125,7 @@ class Polygons:
         corners[:, place[cut] + kept[cut]] = new
         return Polygons(corners, _starts(np.add.reduceat(room, self.start[:-1])))
 
-    def chords(self, value: Array) -> tuple[Array, Array]:
+    def chords(self, value: Floats) -> tuple[Floats, Floats]:
         """Return where the zero line of each function enters and leaves its polygon.
 
         Parameters
@@ -158,7 +155,7 @@ class Polygons:
         return ends[0], ends[1]
 
 
-def between(points: Array, p: Index, q: Index, value: Array) -> Array:
+def between(points: Floats, p: Indices, q: Indices, value: Floats) -> Floats:
     """Return the zeros (2, k) of an affine function on the segments from points p to q."""
     t = value[p] / (value[p] - value[q])
     first = points[:, p]
@@ -171,7 +168,7 @@ def join(parts: Sequence[Polygons]) -> Polygons:
     return Polygons(np.concatenate([part.corners for part in parts], axis=1), _starts(sizes))
 
 
-def group_points(points: Array, tolerance: float) -> Index:
+def group_points(points: Floats, tolerance: float) -> Indices:
     """Return numbers (n,), equal for points (2, n) no farther apart than ``tolerance`` or so."""
     x, y = points
     order = np.argsort(x)
@@ -185,7 +182,7 @@ def group_points(points: Array, tolerance: float) -> Index:
     return group
 
 
-def _starts(sizes: Index) -> Index:
+def _starts(sizes: Indices) -> Indices:
     start = np.zeros(len(sizes) + 1, dtype=np.intp)
     np.cumsum(sizes, out=start[1:])
     return start

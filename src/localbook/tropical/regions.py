@@ -5,23 +5,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from localbook.tropical.conversion import as_network
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Box, window
 from localbook.tropical.polygons import Polygons, group_points
 from localbook.tropical.subdivision import cut_layer, square_cell
+from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
 
 if TYPE_CHECKING:
     from torch import nn
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-SAME = 1e-12
-"""Corners this near to each other, relative to the box, are the same point."""
 
 
 @dataclass(frozen=True)
@@ -41,41 +34,41 @@ class LinearRegions:
     """
 
     network: ReLUNetwork
-    corners: Array
-    start: Index
-    slopes: Array
-    intercepts: Array
+    corners: Floats
+    start: Indices
+    slopes: Floats
+    intercepts: Floats
 
     def __len__(self) -> int:
         return len(self.start) - 1
 
     @property
-    def polygons(self) -> list[Array]:
+    def polygons(self) -> list[Floats]:
         """The corners (k, 2) of each region."""
         return np.split(self.corners, self.start[1:-1])
 
     @cached_property
-    def areas(self) -> Array:
+    def areas(self) -> Floats:
         """The area of each region (m,)."""
         x, y = self.corners.T - np.repeat(self.centres.T, np.diff(self.start), axis=1)
         after = self._packed.following
         return np.add.reduceat(x * y[after] - x[after] * y, self.start[:-1]) / 2
 
     @property
-    def centres(self) -> Array:
+    def centres(self) -> Floats:
         """A point (m, 2) inside each region: the mean of its corners."""
         return self._packed.centres.T
 
     @cached_property
-    def patterns(self) -> Mask:
+    def patterns(self) -> Masks:
         """Which hidden neurons are active in each region (m, neurons), first layer first."""
         return self.network.pattern(self.centres)
 
     @cached_property
-    def adjacency(self) -> Index:
+    def adjacency(self) -> Indices:
         """The pairs (k, 2) of regions that share a side, smaller number first."""
         packed, box = self._packed, np.ptp(self.corners, axis=0)[:, None]
-        point = group_points(packed.corners / box, SAME)
+        point = group_points(packed.corners / box, TOLERANCE.contact)
         side = _pair_keys(point, point[packed.following], len(point))
         proper = np.flatnonzero(point != point[packed.following])
         order = proper[np.argsort(side[proper])]
@@ -129,6 +122,6 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
     )
 
 
-def _pair_keys(p: Index, q: Index, count: int) -> Index:
+def _pair_keys(p: Indices, q: Indices, count: int) -> Indices:
     """Return one number for each unordered pair of numbers below ``count``."""
     return np.minimum(p, q) * count + np.maximum(p, q)

@@ -15,14 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.polygons import Polygons, join
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from localbook.tropical.tolerance import Floats, Indices, Masks
 
 ROUNDING = 2.0**-46
 """Values within this times the size of their terms count as zero: 64 units of rounding."""
@@ -42,9 +38,9 @@ class Cells:
     """Polygons, and the affine functions ``maps`` (4, k, m) on them."""
 
     polygons: Polygons
-    maps: Array
+    maps: Floats
 
-    def select(self, chosen: Mask) -> "Cells":
+    def select(self, chosen: Masks) -> "Cells":
         """Return the cells where ``chosen`` (m,) is true."""
         return Cells(self.polygons.select(chosen), self.maps[..., chosen])
 
@@ -64,14 +60,14 @@ class Folds:
         Its value at the centre of the cell.
     """
 
-    cell: Index
-    neuron: Index
-    line: Array
-    head: Array
-    tail: Array
-    height: Array
+    cell: Indices
+    neuron: Indices
+    line: Floats
+    head: Floats
+    tail: Floats
+    height: Floats
 
-    def nearest(self) -> Index:
+    def nearest(self) -> Indices:
         """Return, for each cell in turn, which of its folds passes nearest to its centre."""
         first = np.flatnonzero(np.diff(self.cell, prepend=-1))
         distance = np.abs(self.height) / np.hypot(self.line[0], self.line[1])
@@ -79,17 +75,17 @@ class Folds:
         ties = np.flatnonzero(distance == np.repeat(least, np.diff(first, append=len(self.cell))))
         return ties[np.flatnonzero(np.diff(self.cell[ties], prepend=-1))]
 
-    def select(self, chosen: Mask) -> "Folds":
+    def select(self, chosen: Masks) -> "Folds":
         """Return the folds where ``chosen`` (n,) is true."""
         index = np.flatnonzero(chosen)
         return Folds(*(np.take(field, index, axis=-1) for field in vars(self).values()))
 
-    def renumber(self, numbers: Index) -> "Folds":
+    def renumber(self, numbers: Indices) -> "Folds":
         """Return the folds with ``numbers[i]`` for cell i."""
         return replace(self, cell=numbers[self.cell])
 
 
-Prune = Callable[[Cells, Folds, Array], Mask]
+Prune = Callable[[Cells, Folds, Floats], Masks]
 """Says which cells are worth keeping, given them, their folds and the next layer's weights."""
 
 
@@ -100,7 +96,7 @@ def square_cell(network: ReLUNetwork) -> Cells:
     return Cells(square, np.concatenate([maps, np.abs(maps).sum(0)[None]])[..., None])
 
 
-def cut_layer(cells: Cells, weight: Array, bias: Array, prune: Prune | None = None) -> Cells:
+def cut_layer(cells: Cells, weight: Floats, bias: Floats, prune: Prune | None = None) -> Cells:
     """Cut cells until a layer is affine on each, and return them with the next layer on them.
 
     Parameters
@@ -125,11 +121,11 @@ def cut_layer(cells: Cells, weight: Array, bias: Array, prune: Prune | None = No
     return Cells(join([c.polygons for c in done]), np.concatenate([c.maps for c in done], axis=-1))
 
 
-def _none(cells: Cells) -> Mask:
+def _none(cells: Cells) -> Masks:
     return np.zeros(len(cells.polygons), np.bool_)
 
 
-def _cut_block(cells: Cells, weight: Array, bias: Array, prune: Prune | None) -> list[Cells]:
+def _cut_block(cells: Cells, weight: Floats, bias: Floats, prune: Prune | None) -> list[Cells]:
     done = []
     cells, folds = _open(cells, weight, bias, unused=prune is None)
     while True:
@@ -143,14 +139,14 @@ def _cut_block(cells: Cells, weight: Array, bias: Array, prune: Prune | None) ->
         cells, folds = _cut(*_restrict(cells, folds, busy), weight)
 
 
-def _restrict(cells: Cells, folds: Folds, kept: Mask) -> tuple[Cells, Folds]:
+def _restrict(cells: Cells, folds: Folds, kept: Masks) -> tuple[Cells, Folds]:
     """Drop cells, and their folds with them."""
     if kept.all():
         return cells, folds
     return cells.select(kept), folds.select(kept[folds.cell]).renumber(np.cumsum(kept) - 1)
 
 
-def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells, Folds]:
+def _open(cells: Cells, weight: Floats, bias: Floats, unused: bool) -> tuple[Cells, Folds]:
     """Find the folds of a layer, and the next layer as it is while all folding neurons are off."""
     polygons, maps = cells.polygons, cells.maps
     value = polygons.values(maps)  # (width, n)
@@ -159,7 +155,7 @@ def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells
     slack = ROUNDING * maps[3]
     folding = (low < -slack) & (high > slack)
     if not unused:
-        used: Mask = np.logical_or.reduce(weight != 0, axis=0)
+        used: Masks = np.logical_or.reduce(weight != 0, axis=0)
         folding &= used[:, None]
     following = next_layer(maps * (~folding & (high > -low)), weight, bias)
     cell, neuron = np.nonzero(folding.T)
@@ -169,7 +165,7 @@ def _open(cells: Cells, weight: Array, bias: Array, unused: bool) -> tuple[Cells
     return Cells(polygons, following), Folds(cell, neuron, line, head, tail, height)
 
 
-def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
+def _cut(cells: Cells, folds: Folds, weight: Floats) -> tuple[Cells, Folds]:
     """Cut every cell along one of its folds; the halves where it is on come first."""
     chosen = folds.nearest()
     line, neuron = folds.line[:, chosen], folds.neuron[chosen]
@@ -196,7 +192,7 @@ def _cut(cells: Cells, folds: Folds, weight: Array) -> tuple[Cells, Folds]:
     return Cells(polygons, maps), folds.select(inside)
 
 
-def _look_closer(polygons: Polygons, folds: Folds, inside: Mask, doubtful: Mask) -> None:
+def _look_closer(polygons: Polygons, folds: Folds, inside: Masks, doubtful: Masks) -> None:
     """Set ``inside`` for folds that do cross a thin half, though their chord hardly enters it."""
     doubt = np.flatnonzero(doubtful & ~inside)
     if not len(doubt):
@@ -212,7 +208,7 @@ def _look_closer(polygons: Polygons, folds: Folds, inside: Mask, doubtful: Mask)
     inside[found] = True
 
 
-def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask, Mask]:
+def _share_out(folds: Folds, cut: Floats) -> tuple[Folds, Masks, Masks]:
     """Copy folds to both halves of their cells, cut along the lines ``cut`` (4, m).
 
     Returns the folds (with heights of the whole cell), which of them enter their half, and which
@@ -244,18 +240,18 @@ def _share_out(folds: Folds, cut: Array) -> tuple[Folds, Mask, Mask]:
     return halves, np.concatenate([on, off]), np.tile(near, 2)
 
 
-def next_layer(maps: Array, weight: Array, bias: Array) -> Array:
+def next_layer(maps: Floats, weight: Floats, bias: Floats) -> Floats:
     """Return the next layer's maps (4 or more, k, m) from those of hidden units (.., width, m).
 
     Rows from the fourth on hold bounds, which add up without regard to sign.
     """
-    following: Array = weight @ maps
+    following: Floats = weight @ maps
     following[3:] = np.abs(weight) @ maps[3:]
     following[2:4] += np.stack([bias, np.abs(bias)])[..., None]
     return following
 
 
-def add_active(maps: Array, weight: Array, folds: Folds) -> None:
+def add_active(maps: Floats, weight: Floats, folds: Folds) -> None:
     """Add active neurons to the next layer's ``maps`` (4 or more, k, m), which are changed."""
     if not len(folds.cell):
         return
@@ -273,14 +269,14 @@ def add_active(maps: Array, weight: Array, folds: Folds) -> None:
         maps[..., cells] += np.add.reduceat(added, first, axis=-1)
 
 
-def _outgoing(weight: Array, neuron: Index, line: Array) -> Array:
+def _outgoing(weight: Floats, neuron: Indices, line: Floats) -> Floats:
     """Return what one active neuron each adds to the next layer (4 or more, k, n)."""
-    added: Array = line[:, None] * weight[:, neuron]
+    added: Floats = line[:, None] * weight[:, neuron]
     np.abs(added[3:], out=added[3:])
     return added
 
 
-def value_at(line: Array, point: Array) -> Array:
+def value_at(line: Floats, point: Floats) -> Floats:
     """Return affine functions (3 or more, ...) at points (2, ...)."""
-    value: Array = line[0] * point[0] + line[1] * point[1] + line[2]
+    value: Floats = line[0] * point[0] + line[1] * point[1] + line[2]
     return value

@@ -9,6 +9,7 @@ from localbook.errors import GeometryError
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
