@@ -207,6 +207,13 @@ def test_archives_cannot_write_outside(monkeypatch, served, data_root, escape):
     assert not (data_root.parent / "outside.txt").exists()
 
 
+def test_a_python_without_safe_extraction_is_refused(monkeypatch, served):
+    publish(monkeypatch, "cifar100", served, {"cifar-100-python.tar.gz": tar_gz({"a": b"x"})})
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(DataError, match=r"cannot unpack .* safely"):
+        data.fetch("cifar100")
+
+
 def test_only_published_sets_can_be_fetched():
     with pytest.raises(DataError, match="'digits' cannot be fetched"):
         data.fetch("digits")

@@ -113,8 +113,12 @@ def _unpack(archive: Path, root: Path, folder: Path) -> None:
             shutil.copyfileobj(packed, plain)
     elif archive.suffix == ".zip":
         shutil.unpack_archive(archive, root)  # zipfile drops ".." and absolute names itself
-    else:
+    elif hasattr(tarfile, "data_filter"):
         shutil.unpack_archive(archive, root, filter="data")
+    else:
+        raise DataError(
+            f"this Python cannot unpack {archive.name} safely; use Python 3.11.4 or newer."
+        )
 
 
 def read_official(name: str, split: str, root: Path) -> Arrays:
