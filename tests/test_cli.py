@@ -37,6 +37,7 @@ def test_unusable_arguments_exit_with_2(capsys, words):
         (["run", "gradient-isolation", "--data", "/no/where"], "does not exist"),
         (["runs", "show", "nothing/quick-bp"], "cannot read the record"),
         (["runs", "compare", "nothing"], "no record of 'nothing'"),
+        (["runs", "list"], "no records in"),
         (["data", "fetch", "digits"], "cannot be fetched"),
         (["data", "check", "mnist"], "is not there"),
     ],
@@ -63,6 +64,19 @@ def test_run_list_show_compare(capsys, tmp_path):
     assert '"method": "sgr"' in stdout
     _, stdout, _ = run(capsys, "runs", "compare", "gradient-isolation", *out)
     assert "| sgr | 0." in stdout
+
+
+def test_an_installed_package_writes_to_the_current_folder_and_shows_the_books_records(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("localbook.cli.checkout", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    _, stdout, _ = run(capsys, "runs", "list")
+    assert "gradient-isolation/cpu-sgr" in stdout  # those that ship with the package
+    run(capsys, "run", "gradient-isolation", "--seeds", "1", "--method", "local")
+    assert (tmp_path / "runs" / "gradient-isolation" / "quick-local.json").is_file()
+    _, stdout, _ = run(capsys, "runs", "list")
+    assert stdout.startswith("gradient-isolation/quick-local ")
 
 
 def test_data_list_and_check(capsys):

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from localbook import __version__
-from localbook.errors import LocalbookError
+from localbook.errors import LocalbookError, RecordError
 from localbook.paths import checkout, recorded_runs
+
+
+_OWN = Path("runs")  # where the runs of an installed package go: the current folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +56,10 @@ def _run(args: argparse.Namespace) -> None:
 def _runs_list(args: argparse.Namespace) -> None:
     from localbook import runs
 
-    for record in runs.load(folder=args.out):
+    records = runs.load(folder=args.out)
+    if not records:
+        raise RecordError(f"no records in {args.out}; choose another folder with --out.")
+    for record in records:
         name = f"{record.experiment}/{record.profile}-{record.method}"
         print(f"{name:<40} {len(record.seeds)} seeds  {record.date}  {record.source['test']}")
 
@@ -112,7 +118,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
     parser.add_argument("--method", action="append", help="only this one; repeatable")
-    _add_out(parser)
+    _add_out(parser, recorded_runs() if checkout() else _OWN)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.set_defaults(call=_run)
 
@@ -130,11 +136,10 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("--metric", action="append", help="test_accuracy by default; repeatable")
     compare.set_defaults(call=_runs_compare)
     for command in (lister, show, compare):
-        _add_out(command)
+        _add_out(command, _OWN if not checkout() and _OWN.is_dir() else recorded_runs())
 
 
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    default = recorded_runs() if checkout() else Path("runs")
+def _add_out(parser: argparse.ArgumentParser, default: Path) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=default, help=f"records folder ({default})"
     )
