@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from localbook import __version__
 from localbook.cli import main
@@ -104,10 +105,14 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_run_needs_only_torch_torchvision_and_numpy(tmp_path):
-    words = ["run", "gradient-isolation", "--data", "shapes", "--seeds", "1"]
+    for number in range(200):
+        file = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 200 * (number % 2), 0)).save(file)
+    words = ["run", "gradient-isolation", "--data", str(tmp_path / "pictures"), "--seeds", "1"]
     done = subprocess.run(
-        [sys.executable, "-c", BARE, *words, "--out", str(tmp_path)],
+        [sys.executable, "-c", BARE, *words, "--out", str(tmp_path / "out")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert len(list(tmp_path.rglob("*.json"))) == 3
+    assert len(list((tmp_path / "out").rglob("*.json"))) == 3
     assert "sgr lr0.05-weight3-seed0: 12/12 epoch accuracy" in done.stderr

@@ -14,7 +14,6 @@ from localbook import __version__
 from localbook.errors import LocalbookError, RecordError
 from localbook.paths import checkout, recorded_runs
 
-
 _OWN = Path("runs")  # where the runs of an installed package go: the current folder
 
 
