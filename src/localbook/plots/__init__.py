@@ -4,6 +4,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
@@ -14,6 +15,8 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "accuracy_by_module",
+    "hypersurface_and_dual",
+    "hypersurfaces",
     "image_grid",
     "isolation_diagram",
     "new_figure",

@@ -5,6 +5,7 @@ from localbook.tropical.algebra_hypersurface import Hypersurface, hypersurface
 from localbook.tropical.algebra_subdivision import Subdivision, dual_subdivision, essential
 from localbook.tropical.boundary import DecisionBoundary, decision_boundary
 from localbook.tropical.conversion import from_torch
+from localbook.tropical.dual import DualPolytope, decision_polynomial, dual_polytope
 from localbook.tropical.hull_zonotopes import ZonotopeHull, hull_of_zonotopes
 from localbook.tropical.lifted import (
     LiftedZonotopes,
@@ -24,6 +25,7 @@ from localbook.tropical.zonotope_hausdorff import hausdorff
 __all__ = [
     "TOLERANCE",
     "DecisionBoundary",
+    "DualPolytope",
     "Hypersurface",
     "LiftedZonotopes",
     "LinearRegions",
@@ -37,6 +39,8 @@ __all__ = [
     "ZonotopeHull",
     "common_factor",
     "decision_boundary",
+    "decision_polynomial",
+    "dual_polytope",
     "dual_subdivision",
     "essential",
     "exact_vertices",

@@ -1,4 +1,4 @@
-"""The convex hull of two zonotopes: the dual polytope of a two-class network."""
+"""The convex hull of zonotopes: the dual polytope of a network, one zonotope for each class."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,28 @@ from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
 from localbook.tropical.zonotope import Zonotope
 from localbook.tropical.zonotope_merge import same_points
 
+MOST = 62
+"""Zonotopes that the bits of an integer can tell apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class ZonotopeHull:
-    """The convex hull of two zonotopes.
+    """The convex hull of two or more zonotopes.
 
     Attributes
     ----------
     vertices : float array, shape (v, d)
         Each once; counter-clockwise in the plane.
     source : int array, shape (v,)
-        1 for a vertex of the first zonotope, 2 for one of the second, 3 for one of both.
+        Bit i is set for a vertex of the i-th zonotope. Of two zonotopes: 1 for a vertex of the
+        first, 2 for one of the second, 3 for one of both.
     """
 
     vertices: Floats
     source: Indices
 
     def bridges(self) -> Floats:
-        """Return the edges of a planar hull that lead from one zonotope to the other.
+        """Return the edges of a planar hull that lead from one zonotope to another.
 
         Returns
         -------
@@ -46,27 +50,33 @@ class ZonotopeHull:
         return np.stack([self.vertices[bridging], self.vertices[after[bridging]]], axis=1)
 
 
-def hull_of_zonotopes(first: Zonotope, second: Zonotope) -> ZonotopeHull:
-    """Return the convex hull of the union of two zonotopes, from their vertices alone.
+def hull_of_zonotopes(first: Zonotope, *others: Zonotope) -> ZonotopeHull:
+    """Return the convex hull of the union of zonotopes, from their vertices alone.
 
     Parameters
     ----------
-    first, second : Zonotope
+    first, *others : Zonotope
         In the same R^d.
 
     Raises
     ------
     GeometryError
-        If the dimensions differ.
+        If the dimensions differ, or there are more zonotopes than an integer has bits.
     """
-    if first.dimension != second.dimension:
+    zonotopes = (first, *others)
+    for other in others:
+        if first.dimension != other.dimension:
+            raise GeometryError(
+                f"zonotopes in R^{first.dimension} and R^{other.dimension} have no common hull; "
+                "bring them to one dimension with affine_image()."
+            )
+    if len(zonotopes) > MOST:
         raise GeometryError(
-            f"zonotopes in R^{first.dimension} and R^{second.dimension} have no common hull; "
-            "bring them to one dimension with affine_image()."
+            f"the hull tells {MOST} zonotopes apart, not {len(zonotopes)}; compare fewer."
         )
-    one, two = first.vertices(), second.vertices()
-    points = np.vstack([one, two])
-    source = np.repeat([1, 2], [len(one), len(two)])
+    vertices = [zonotope.vertices() for zonotope in zonotopes]
+    points = np.vstack(vertices)
+    source = np.repeat(1 << np.arange(len(vertices)), [len(v) for v in vertices])
     same = same_points(points, TOLERANCE.contact * affine_span(points).size)
     marks = np.zeros(len(points), dtype=np.intp)
     np.bitwise_or.at(marks, same, source)

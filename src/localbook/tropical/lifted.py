@@ -120,7 +120,8 @@ def _parameters(network: ReLUNetwork) -> tuple[Floats, Floats, Floats]:
     """Return the rows (a_j, c_j) (p, n + 1), B and b."""
     if len(network.weights) != 2:
         raise ConfigError(
-            f"the network has {len(network.weights) - 1} hidden layers: the closed form is for one."
+            f"the network has {len(network.weights) - 1} hidden layers: the closed form is for "
+            "one; decision_boundary() takes any number."
         )
     rows = np.column_stack([network.weights[0], network.biases[0]])
     return rows, network.weights[1], network.biases[1]
@@ -129,6 +130,10 @@ def _parameters(network: ReLUNetwork) -> tuple[Floats, Floats, Floats]:
 def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Floats, Floats, Floats]:
     """Return the parameters with only the rows of B and b that are compared."""
     rows, B, b = _parameters(network)
+    if len(b) < 2:
+        raise ConfigError(
+            "the network has one class and nothing to compare it with: give it a second output."
+        )
     chosen = list(range(len(b)) if classes is None else classes)
     if len(set(chosen)) < max(2, len(chosen)) or not set(chosen) <= set(range(len(b))):
         raise ConfigError(
