@@ -8,19 +8,24 @@ from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.style import METHOD, PALETTE
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 
 __all__ = [
     "METHOD",
     "PALETTE",
+    "RegionPanel",
     "accuracy_by_module",
+    "class_map",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
     "new_figure",
     "over_epochs",
+    "region_counts",
+    "region_panels",
     "seeds_by_method",
     "show",
     "svg",

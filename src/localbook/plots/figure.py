@@ -47,6 +47,8 @@ def svg(figure: Figure, alt: str) -> str:
     drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # repeated in every figure, never referred to
     drawing = re.sub(r'id="(DejaVu[^"]*)"', rf'id="{salt}-\1"', drawing)  # glyphs
     drawing = re.sub(r'href="#(DejaVu[^"]*)"', rf'href="#{salt}-\1"', drawing)
+    # A tenth of a point is finer than a pixel; six decimals would double the page.
+    drawing = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), drawing)
     drawing = drawing.replace(FOREGROUND, "currentColor")
     label = html.escape(alt, quote=True)
     style = 'style="max-width: 100%; height: auto" '
