@@ -30,7 +30,7 @@ TINY = replace(
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS[NAME], "quick", TINY)
+    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", TINY)
 
 
 def numbers(record):
@@ -73,7 +73,7 @@ def test_a_candidate_that_diverges_loses(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(comparison, "train", diverging)
     only_local = replace(TINY, candidates={"local": TINY.candidates["local"]})
-    monkeypatch.setitem(EXPERIMENTS[NAME], "quick", only_local)
+    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", only_local)
     (path,) = run(NAME, out=tmp_path)
     assert runs.read(path).config["chosen"] == {"lr": 0.01}
 

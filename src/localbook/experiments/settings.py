@@ -1,24 +1,18 @@
-"""What each profile means for each experiment: the one place that says so.
-
-``quick`` runs in seconds on embedded images, ``cpu`` in minutes on real ones, and ``gpu`` is for
-results on a CUDA device.
-"""
+"""What each profile means when learning rules are compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from localbook.data.batches import Augment
-from localbook.errors import ConfigError
 from localbook.local import ConvNet, Schedule
 
-PROFILES = ("quick", "cpu", "gpu")
 Candidate = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One experiment at one profile.
+class ComparisonSetting:
+    """One comparison of learning rules at one profile.
 
     Attributes
     ----------
@@ -43,6 +37,11 @@ class Setting:
     tuning_epochs: int
     seeds: int
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those with candidates, in their order."""
+        return tuple(self.candidates)
+
 
 _COLOUR = Augment(crop=4, flip=True)
 # Six candidates for each method; a first scan on the validation split placed the best learning
@@ -54,50 +53,33 @@ _TUNED = {
     "sgr": tuple({"lr": lr, "weight": w} for lr in (0.4, 0.8) for w in (1.0, 10.0, 100.0)),
 }
 
-EXPERIMENTS: Mapping[str, Mapping[str, Setting]] = {
-    "gradient-isolation": {
-        "quick": Setting(
-            data="digits",
-            model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
-            schedule=Schedule(epochs=12, batch_size=64, lr=0.05),
-            candidates={
-                "bp": ({"lr": 0.05},),
-                "local": ({"lr": 0.05},),
-                "sgr": ({"lr": 0.05, "weight": 3.0},),
-            },
-            tuning_epochs=0,
-            seeds=3,
-        ),
-        "cpu": Setting(
-            data="cifar10",
-            model=ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1)),
-            schedule=Schedule(epochs=4, batch_size=128, lr=0.1, augment=_COLOUR),
-            candidates=_TUNED,
-            tuning_epochs=1,
-            seeds=3,
-        ),
-        "gpu": Setting(
-            data="cifar10",
-            model=ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1)),
-            schedule=Schedule(epochs=60, batch_size=256, lr=0.1, augment=_COLOUR),
-            candidates=_TUNED,
-            tuning_epochs=15,
-            seeds=5,
-        ),
-    }
+GRADIENT_ISOLATION_PROFILES: Mapping[str, ComparisonSetting] = {
+    "quick": ComparisonSetting(
+        data="digits",
+        model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
+        schedule=Schedule(epochs=12, batch_size=64, lr=0.05),
+        candidates={
+            "bp": ({"lr": 0.05},),
+            "local": ({"lr": 0.05},),
+            "sgr": ({"lr": 0.05, "weight": 3.0},),
+        },
+        tuning_epochs=0,
+        seeds=3,
+    ),
+    "cpu": ComparisonSetting(
+        data="cifar10",
+        model=ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1)),
+        schedule=Schedule(epochs=4, batch_size=128, lr=0.1, augment=_COLOUR),
+        candidates=_TUNED,
+        tuning_epochs=1,
+        seeds=3,
+    ),
+    "gpu": ComparisonSetting(
+        data="cifar10",
+        model=ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1)),
+        schedule=Schedule(epochs=60, batch_size=256, lr=0.1, augment=_COLOUR),
+        candidates=_TUNED,
+        tuning_epochs=15,
+        seeds=5,
+    ),
 }
-
-
-def setting(experiment: str, profile: str) -> Setting:
-    """Return what ``profile`` means for ``experiment``.
-
-    Raises
-    ------
-    ConfigError
-        If either is unknown.
-    """
-    if experiment not in EXPERIMENTS:
-        raise ConfigError(f"unknown experiment {experiment!r}; known are {', '.join(EXPERIMENTS)}.")
-    if profile not in EXPERIMENTS[experiment]:
-        raise ConfigError(f"profile={profile!r} must be one of {', '.join(PROFILES)}.")
-    return EXPERIMENTS[experiment][profile]
