@@ -7,13 +7,16 @@ results on a CUDA device.
 from collections.abc import Mapping
 
 from localbook.errors import ConfigError
-from localbook.experiments import comparison
+from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
+from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
 
 PROFILES = ("quick", "cpu", "gpu")
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "gradient-isolation": comparison.GRADIENT_ISOLATION,
+    "gradient-isolation": GRADIENT_ISOLATION,
+    "cifar10": CIFAR10,
+    "imagenet-subset": IMAGENET_SUBSET,
 }
 
 
