@@ -7,6 +7,7 @@ results on a CUDA device.
 from collections.abc import Mapping
 
 from localbook.errors import ConfigError
+from localbook.experiments.ablation import SGR_ABLATION
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
@@ -15,6 +16,7 @@ PROFILES = ("quick", "cpu", "gpu")
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
+    "sgr-ablation": SGR_ABLATION,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
 }
