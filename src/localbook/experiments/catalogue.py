@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from localbook.errors import ConfigError
 from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.boundaries import BOUNDARIES
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
@@ -19,6 +20,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "sgr-ablation": SGR_ABLATION,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
+    "boundaries-by-depth": BOUNDARIES,
 }
 
 
