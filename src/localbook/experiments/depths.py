@@ -118,9 +118,9 @@ def _decided(polygon: Floats, scores: slice) -> Iterator[tuple[int, Floats]]:
     values = polygon[:, scores]
     leader = values.mean(axis=0).argmax()
     # Who is behind the leader at all corners is behind it all over: most classes drop out here.
-    able = (values > values[:, [leader]]).any(axis=0)
-    able[leader] = True
-    classes = np.flatnonzero(able).tolist()
+    classes = [
+        k for k in range(values.shape[1]) if k == leader or (values[:, k] > values[:, leader]).any()
+    ]
     for winner in classes:
         part = polygon
         for other in classes:

@@ -4,6 +4,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -19,14 +20,17 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "Body",
+    "DepthPanel",
     "RegionPanel",
     "accuracy_by_module",
+    "boundaries_by_module",
     "class_map",
     "explore",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "measure_by_module",
     "new_figure",
     "over_epochs",
     "region_counts",
