@@ -1,12 +1,12 @@
 """Pictures of what each module's head decides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from localbook.plots.style import PALETTE, house_style
 
 Floats = NDArray[np.float64]
 
-_BOUNDARY, _AREA = PALETTE["blue"], PALETTE["ochre"]
 _DOTS = (PALETTE["green"], PALETTE["vermilion"])
 _LINES = ("-", "--", "-.", ":")
 
@@ -29,12 +28,12 @@ class DepthPanel:
     ----------
     segments : float array, shape (m, 2, 2)
         Its decision boundary.
-    areas : sequence of float arrays, shape (k, 2)
-        Polygons in which it decides otherwise than the head before it.
+    before : float array, shape (k, 2, 2)
+        The boundary of the head before it: between the two lines these heads decide differently.
     """
 
     segments: Floats
-    areas: Sequence[Floats] = ()
+    before: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))
 
 
 @house_style()
@@ -77,10 +76,13 @@ def _panel(axes: Axes, panel: DepthPanel, points: Floats, labels: NDArray[np.int
                 capstyle="round",
             )
         )  # fmt: skip
-    axes.add_collection(
-        PolyCollection(list(panel.areas), facecolors=_AREA, edgecolors="none", alpha=0.6)
-    )
-    axes.add_collection(LineCollection(list(panel.segments), colors=_BOUNDARY, linewidths=1.4))
+    for segments, colour, line, width in (
+        (panel.segments, PALETTE["blue"], "-", 1.5),
+        (panel.before, PALETTE["purple"], (0, (3, 2)), 1.1),
+    ):
+        axes.add_collection(
+            LineCollection(list(segments), colors=colour, linestyles=line, linewidths=width)
+        )
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
