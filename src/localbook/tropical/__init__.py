@@ -16,6 +16,27 @@ from localbook.tropical.lifted import (
 )
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Plane, plane_through
+from localbook.tropical.pruning import (
+    Generators,
+    PrunedNetwork,
+    class_weights,
+    fit_rows,
+    fit_weights,
+    generators,
+    penalty_keeping,
+    prune_block,
+    pruning_objective,
+)
+from localbook.tropical.pruning_costs import neuron_costs, weight_costs
+from localbook.tropical.pruning_masks import (
+    class_blind,
+    class_distribution,
+    class_uniform,
+    keep_neurons,
+    keep_weights,
+    snip,
+    without_neurons,
+)
 from localbook.tropical.regions import LinearRegions, linear_regions
 from localbook.tropical.tolerance import TOLERANCE, Tolerance
 from localbook.tropical.zonotope import Zonotope
@@ -26,10 +47,12 @@ __all__ = [
     "TOLERANCE",
     "DecisionBoundary",
     "DualPolytope",
+    "Generators",
     "Hypersurface",
     "LiftedZonotopes",
     "LinearRegions",
     "Plane",
+    "PrunedNetwork",
     "ReLUNetwork",
     "Subdivision",
     "Tolerance",
@@ -37,6 +60,10 @@ __all__ = [
     "TropicalRational",
     "Zonotope",
     "ZonotopeHull",
+    "class_blind",
+    "class_distribution",
+    "class_uniform",
+    "class_weights",
     "common_factor",
     "decision_boundary",
     "decision_polynomial",
@@ -44,13 +71,25 @@ __all__ = [
     "dual_subdivision",
     "essential",
     "exact_vertices",
+    "fit_rows",
+    "fit_weights",
     "from_torch",
+    "generators",
     "hausdorff",
     "hull_of_zonotopes",
     "hypersurface",
+    "keep_neurons",
+    "keep_weights",
     "linear_regions",
+    "neuron_costs",
     "paper_branches",
+    "penalty_keeping",
     "plane_through",
+    "prune_block",
+    "pruning_objective",
     "quotient",
     "reduced_branches",
+    "snip",
+    "weight_costs",
+    "without_neurons",
 ]
