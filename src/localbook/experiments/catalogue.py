@@ -10,6 +10,7 @@ from localbook.errors import ConfigError
 from localbook.experiments.ablation import SGR_ABLATION
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
+from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -19,6 +20,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "sgr-ablation": SGR_ABLATION,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
+    "tropical-pruning": DIGITS,
+    "tropical-pruning-mnist": MNIST,
+    "tropical-pruning-vgg16": VGG16,
+    "tropical-pruning-alexnet": ALEXNET,
 }
 
 

@@ -32,13 +32,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from localbook.errors import ConfigError
 from localbook.tropical.conversion import as_network
 from localbook.tropical.dual import Form
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.tolerance import Floats
+
+Mask = NDArray[np.bool_]
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,7 +84,7 @@ class PrunedNetwork:
     """
 
     network: ReLUNetwork
-    kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    kept: Mask
     objective: Floats
 
 
@@ -191,7 +193,7 @@ def prune_block(
         values.append(pruning_objective(new, old, penalty))
         new = fit_rows(new.weights, old, penalty)
         values.append(pruning_objective(new, old, penalty))
-    kept = (new.lengths > 0).any(axis=0)
+    kept: Mask = np.any(new.lengths > 0, axis=0)
     rows = np.where(kept[:, None], new.rows, 0)
     outputs = np.where(kept, _output_weights(new.weights, network.weights[1], form), 0)
     pruned = ReLUNetwork((rows[:, :-1], outputs), (rows[:, -1], network.biases[1]))
@@ -251,10 +253,12 @@ def _output_weights(weights: Floats, B: Floats, form: Form) -> Floats:
     and all between them if the smallest weight is 0.
     """
     if form == "reduced":
-        return weights + B.min(axis=0)
+        shifted: Floats = weights + B.min(axis=0)
+        return shifted
     ordered = np.sort(weights, axis=0)
     means = np.cumsum(ordered, axis=0)[1:] / np.arange(1, len(weights))[:, None]
     largest = means.min(axis=0)
     before = np.maximum(-B, 0).sum(axis=0)
     free = np.minimum(before, largest)
-    return weights - np.where((ordered[0] > 0) & (before > 0), largest, free)
+    chosen: Floats = weights - np.where((ordered[0] > 0) & (before > 0), largest, free)
+    return chosen

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
+from localbook.tropical.pruning import Mask
 from localbook.tropical.pruning_costs import Array, check_stack
-
-Mask = NDArray[np.bool_]
 
 
 def parameters_kept(weights: Sequence[Array], compression: float) -> int:
@@ -134,15 +132,15 @@ def keep_neurons(
     places = np.concatenate([np.arange(len(c)) for c in costs])
     for cheapest in np.argsort(np.concatenate(costs), kind="stable"):
         layer = int(layers[cheapest])
-        if _parameters(widths) <= budget:
+        if parameters_of(widths) <= budget:
             break
         if widths[layer + 1] > 1:
             widths[layer + 1] -= 1
             kept[layer][places[cheapest]] = False
-    if _parameters(widths) > budget:
+    if parameters_of(widths) > budget:
         raise ConfigError(
             f"compression={compression} leaves {budget} parameters, but one neuron a layer has "
-            f"{_parameters(widths)}: ask for less compression."
+            f"{parameters_of(widths)}: ask for less compression."
         )
     return kept
 
@@ -187,5 +185,6 @@ def _largest(scores: Array, count: int) -> Mask:
     return mask
 
 
-def _parameters(widths: Sequence[int]) -> int:
+def parameters_of(widths: Sequence[int]) -> int:
+    """Return the parameters, with biases, of layers of these widths, inputs first."""
     return sum((m + 1) * n for m, n in pairwise(widths))
