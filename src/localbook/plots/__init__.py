@@ -9,6 +9,7 @@ from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -18,9 +19,12 @@ from localbook.plots.turn import Body, turn
 __all__ = [
     "METHOD",
     "PALETTE",
+    "PRUNING",
     "Body",
     "RegionPanel",
+    "accuracy_by_compression",
     "accuracy_by_module",
+    "before_and_after",
     "class_map",
     "explore",
     "hypersurface_and_dual",
