@@ -337,7 +337,15 @@ DIGITS = Experiment({"quick": _QUICK, "cpu": _CPU}, run, _fewer_images)
 MNIST = Experiment(
     {
         "quick": replace(_QUICK, hidden=(60, 20), seeds=2),
-        "cpu": replace(_CPU, data="mnist", hidden=(300, 100), batches=800, seeds=5),
+        "cpu": replace(
+            _CPU,
+            data="mnist",
+            hidden=(300, 100),
+            batches=800,
+            tuning_batches=50,
+            methods=_WITHOUT_TWIN,
+            seeds=3,
+        ),
         "gpu": replace(_CPU, data="mnist", hidden=(300, 100), batches=5_000, tuning_batches=500),
     },
     run,
