@@ -4,6 +4,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -21,7 +22,9 @@ __all__ = [
     "Body",
     "RegionPanel",
     "accuracy_by_module",
+    "against_weight",
     "class_map",
+    "contours",
     "explore",
     "hypersurface_and_dual",
     "hypersurfaces",
@@ -32,6 +35,7 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_variant",
     "show",
     "slider",
     "svg",
