@@ -4,7 +4,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
-from localbook.plots.ablation import against_weight, contours, seeds_by_variant
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -25,6 +25,7 @@ __all__ = [
     "against_weight",
     "class_map",
     "contours",
+    "errors_by_step",
     "explore",
     "hypersurface_and_dual",
     "hypersurfaces",
