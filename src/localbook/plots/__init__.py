@@ -8,6 +8,15 @@ from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.polynomials import (
+    DualPanel,
+    SpacePanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    in_space,
+    subdivisions,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.style import METHOD, PALETTE
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
@@ -15,12 +24,18 @@ from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_m
 __all__ = [
     "METHOD",
     "PALETTE",
+    "DualPanel",
     "RegionPanel",
+    "SpacePanel",
     "accuracy_by_module",
     "class_map",
+    "curves",
+    "curves_and_duals",
+    "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
+    "in_space",
     "isolation_diagram",
     "new_figure",
     "over_epochs",
@@ -28,5 +43,6 @@ __all__ = [
     "region_panels",
     "seeds_by_method",
     "show",
+    "subdivisions",
     "svg",
 ]
