@@ -83,7 +83,7 @@ def test_names_stand_among_inputs_and_at_their_exponents():
 def test_the_maximum_is_drawn_over_its_monomials():
     left, right = lift().axes
     assert left.lines[0].get_ydata().tolist() == [0, 0, 1, 2, 3]
-    assert [text.get_text() for text in left.get_legend().get_texts()][0] == "maximum"
+    assert left.get_legend().get_texts()[0].get_text() == "maximum"
     assert any(line.get_xdata().tolist() == [0, 1, 2] for line in right.lines)
 
 
