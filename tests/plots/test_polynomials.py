@@ -3,15 +3,12 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from localbook import plots
 
-RNG = np.random.default_rng(0)
 TRIANGLE = np.array([[0.0, 0], [1, 0], [0, 1]])
 SIDES = TRIANGLE[[[0, 1], [1, 2], [2, 0]]]
 RAYS = np.stack([np.zeros((3, 2)), [[0, -1], [1, 1], [-1, 0]]], axis=1)
-SHEET = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 1]])
 
 
 def line_panel(title="line"):
@@ -35,12 +32,6 @@ FIGURES = {
     ),
     "subdivisions": lambda: plots.subdivisions(
         {"coarse": SIDES, "fine": SIDES}, dict(zip("ABC", TRIANGLE, strict=True))
-    ),
-    "space": lambda: plots.in_space(
-        [
-            plots.SpacePanel("sheets", [SHEET, -SHEET], [0, 1], SHEET),
-            plots.SpacePanel("many", RNG.normal(size=(60, 4, 3)), [0] * 60),
-        ]
     ),
 }
 
@@ -85,10 +76,3 @@ def test_the_maximum_is_drawn_over_its_monomials():
     assert left.lines[0].get_ydata().tolist() == [0, 0, 1, 2, 3]
     assert left.get_legend().get_texts()[0].get_text() == "maximum"
     assert any(line.get_xdata().tolist() == [0, 1, 2] for line in right.lines)
-
-
-def test_every_polygon_is_drawn_in_space():
-    figure = FIGURES["space"]()
-    for axes, count in zip(figure.axes, (2, 60), strict=True):
-        (drawn,) = (c for c in axes.collections if isinstance(c, Poly3DCollection))
-        assert len(drawn.get_facecolor()) == count

@@ -1,6 +1,7 @@
 """The book's experiments: what each profile means, and how an experiment becomes run records."""
 
-from localbook.experiments.comparison import run
-from localbook.experiments.settings import EXPERIMENTS, PROFILES, Setting, setting
+from localbook.experiments.catalogue import EXPERIMENTS, PROFILES, setting
+from localbook.experiments.registry import Experiment, Job, Outcome, Setting
+from localbook.experiments.runner import run
 
-__all__ = ["EXPERIMENTS", "PROFILES", "Setting", "run", "setting"]
+__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Job", "Outcome", "Setting", "run", "setting"]

@@ -5,37 +5,38 @@ Functions here draw what they are given and compute nothing; each returns a matp
 """
 
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
+from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
 from localbook.plots.polynomials import (
     DualPanel,
-    SpacePanel,
     curves,
     curves_and_duals,
     graph_and_lift,
-    in_space,
     subdivisions,
 )
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
+from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
+from localbook.plots.turn import Body, turn
 
 __all__ = [
     "METHOD",
     "PALETTE",
+    "Body",
     "DualPanel",
     "RegionPanel",
-    "SpacePanel",
     "accuracy_by_module",
     "class_map",
     "curves",
     "curves_and_duals",
+    "explore",
     "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
-    "in_space",
     "isolation_diagram",
     "new_figure",
     "over_epochs",
@@ -43,6 +44,8 @@ __all__ = [
     "region_panels",
     "seeds_by_method",
     "show",
+    "slider",
     "subdivisions",
     "svg",
+    "turn",
 ]

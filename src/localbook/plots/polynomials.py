@@ -1,4 +1,4 @@
-"""Tropical polynomials: graphs, hypersurfaces beside their dual subdivisions, surfaces in space."""
+"""Tropical polynomials: graphs, and hypersurfaces beside their dual subdivisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
-from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import NDArray
 
 from localbook.plots.figure import new_figure
@@ -18,7 +16,6 @@ from localbook.plots.style import PALETTE, house_style
 Array = NDArray[np.float64]
 
 _COLOURS = [PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "ochre")]
-_CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -147,67 +144,11 @@ def curves(x: Array, values: Mapping[str, Array], zeros: Array) -> Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class SpacePanel:
-    """One panel of :func:`in_space`.
-
-    Attributes
-    ----------
-    title : str
-    polygons : sequence of float arrays, shape (k, 3)
-    colours : sequence of int
-        For each polygon the number of its colour; equal numbers look the same.
-    points : float array, shape (m, 3)
-    labels : tuple of three str
-    """
-
-    title: str
-    polygons: Sequence[Array]
-    colours: Sequence[int]
-    points: Array = field(default_factory=lambda: np.zeros((0, 3)))
-    labels: tuple[str, str, str] = ("$x_1$", "$x_2$", "$x_3$")
-
-
-@house_style()
-def in_space(
-    panels: Sequence[SpacePanel], *, elevation: float = 22, azimuth: float = -60
-) -> Figure:
-    """Draw translucent polygons in space, side by side; the two angles are the viewer's."""
-    figure = new_figure(6.4, 3.0 if len(panels) > 1 else 4.0)
-    for number, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), number, projection="3d")
-        assert isinstance(axes, Axes3D)
-        colours = [_COLOURS[k % len(_COLOURS)] for k in panel.colours]
-        axes.add_collection3d(
-            Poly3DCollection(
-                list(panel.polygons), facecolors=colours, edgecolors=colours, alpha=0.4,
-                linewidths=0.9,
-            )
-        )  # fmt: skip
-        axes.plot(*panel.points.T, "o", color=_COLOURS[1], markersize=4)
-        corners = np.vstack([*panel.polygons, panel.points])
-        for axis, low, high, name in zip(
-            (axes.xaxis, axes.yaxis, axes.zaxis), corners.min(0), corners.max(0), panel.labels,
-            strict=True,
-        ):  # fmt: skip
-            axis.set_pane_color(_CLEAR)
-            axis.set_view_interval(low, high, ignore=True)
-            axis.set_label_text(name)
-            axis.labelpad = -6
-            axis.set_tick_params(pad=-3, labelsize=7)
-        axes.grid(visible=False)
-        axes.locator_params(nbins=4)
-        axes.set_title(panel.title)
-        axes.view_init(elevation, azimuth)
-        axes.set_box_aspect(None, zoom=1.0)
-    return figure
-
-
 def _colours_of_directions(edges: Array) -> list[str]:
+    """Return a colour for each fifth of the half circle, the same in every picture."""
     run = edges[:, 1] - edges[:, 0]
-    angles = np.round(np.arctan2(run[:, 1], run[:, 0]) % np.pi, 6) % round(np.pi, 6)
-    numbers = np.unique(angles, return_inverse=True)[1]
-    return [_COLOURS[int(k) % len(_COLOURS)] for k in numbers]
+    fifths = np.floor(np.arctan2(run[:, 1], run[:, 0]) / np.pi * 5 + 0.6).astype(int) % 5
+    return [_COLOURS[k] for k in fifths.tolist()]
 
 
 def _finish(axes: Axes, title: str, labels: tuple[str, str]) -> None:

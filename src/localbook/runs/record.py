@@ -25,7 +25,7 @@ class Record:
     sizes : dict
         Numbers of images by split, and of parameters.
     history : list of dict
-        One row for each seed and epoch, with keys ``seed`` and ``epoch``.
+        Rows with key ``seed``, such as one for each epoch with key ``epoch``.
     final : list of dict
         One row for each seed, with key ``seed``: what the book prints.
     wall_s : float
@@ -74,8 +74,8 @@ class Record:
             raise RecordError(f"the date {self.date!r} must be ISO 8601 in UTC, to the second.")
         if [row.get("seed") for row in self.final] != self.seeds or not self.seeds:
             raise RecordError("'final' must have one row for each of 'seeds', in their order.")
-        if any(row.get("seed") not in self.seeds or "epoch" not in row for row in self.history):
-            raise RecordError("every row of 'history' needs an 'epoch' and one of the 'seeds'.")
+        if any(row.get("seed") not in self.seeds for row in self.history):
+            raise RecordError("every row of 'history' needs one of the 'seeds'.")
 
 
 def from_dict(raw: Any) -> Record:

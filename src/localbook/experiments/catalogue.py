@@ -1,0 +1,42 @@
+"""The experiments by name.
+
+``quick`` runs in seconds on embedded images, ``cpu`` in minutes on real ones, and ``gpu`` is for
+results on a CUDA device.
+"""
+
+from collections.abc import Mapping
+
+from localbook.errors import ConfigError
+from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
+from localbook.experiments.isolation import GRADIENT_ISOLATION
+from localbook.experiments.registry import Experiment, Setting
+
+PROFILES = ("quick", "cpu", "gpu")
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "gradient-isolation": GRADIENT_ISOLATION,
+    "sgr-ablation": SGR_ABLATION,
+    "cifar10": CIFAR10,
+    "imagenet-subset": IMAGENET_SUBSET,
+}
+
+
+def setting(experiment: str, profile: str) -> Setting:
+    """Return what ``profile`` means for ``experiment``.
+
+    Raises
+    ------
+    ConfigError
+        If either is unknown.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ConfigError(f"unknown experiment {experiment!r}; known are {', '.join(EXPERIMENTS)}.")
+    profiles = EXPERIMENTS[experiment].profiles
+    if profile not in PROFILES:
+        raise ConfigError(f"profile={profile!r} must be one of {', '.join(PROFILES)}.")
+    if profile not in profiles:
+        raise ConfigError(
+            f"experiment {experiment!r} has no profile {profile!r}; choose {' or '.join(profiles)}."
+        )
+    return profiles[profile]
