@@ -10,6 +10,13 @@ from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.polynomials import (
+    DualPanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    subdivisions,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -20,13 +27,17 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "Body",
+    "DualPanel",
     "RegionPanel",
     "accuracy_by_module",
     "against_weight",
     "class_map",
     "contours",
+    "curves",
+    "curves_and_duals",
     "errors_by_step",
     "explore",
+    "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -39,6 +50,7 @@ __all__ = [
     "seeds_by_variant",
     "show",
     "slider",
+    "subdivisions",
     "svg",
     "turn",
 ]
