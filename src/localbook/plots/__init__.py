@@ -4,12 +4,20 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
 from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
+from localbook.plots.polynomials import (
+    DualPanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    subdivisions,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -21,12 +29,19 @@ __all__ = [
     "PALETTE",
     "PRUNING",
     "Body",
+    "DualPanel",
     "RegionPanel",
     "accuracy_by_compression",
     "accuracy_by_module",
     "before_and_after",
+    "against_weight",
     "class_map",
+    "contours",
+    "curves",
+    "curves_and_duals",
+    "errors_by_step",
     "explore",
+    "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -36,8 +51,10 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_variant",
     "show",
     "slider",
+    "subdivisions",
     "svg",
     "turn",
 ]
