@@ -88,14 +88,14 @@ def accuracy_by_compression(
     dense : float
         Accuracy before pruning.
     """
-    figure = new_figure(6.4, 3.8)
+    figure = new_figure(6.4, 4.2)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
         axes.axhline(dense, color=PALETTE["ochre"], linewidth=0.8)
         for method, values in methods.items():
             look = PRUNING[method]
             axes.fill_between(
-                compressions, values.min(0), values.max(0), color=look.colour, alpha=0.12
+                compressions, values.min(0), values.max(0), color=look.colour, alpha=0.1
             )
             axes.plot(
                 compressions, values.mean(0), look.line, marker=look.marker, color=look.colour,
@@ -104,10 +104,10 @@ def accuracy_by_compression(
         axes.set_title(title)
         axes.set_xlabel("compression")
         axes.set_xticks(compressions)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     all_axes[0].set_ylabel("test accuracy")
     handles, labels = all_axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
