@@ -52,8 +52,8 @@ def before_and_after(
     figure = new_figure(6.4, 3.7)
     left, right = figure.subplots(1, 2)
     points, labels = samples
-    for label, (colour, marker) in enumerate(((PALETTE["green"], "."), (PALETTE["purple"], "+"))):
-        left.plot(*points[labels == label].T, marker, color=colour, markersize=4)
+    for number, (colour, marker) in enumerate(((PALETTE["green"], "."), (PALETTE["purple"], "+"))):
+        left.plot(*points[labels == number].T, marker, color=colour, markersize=4)
     _segments(left, boundary[0], PALETTE["blue"], "--", 1.2, "before")
     _segments(left, boundary[1], PALETTE["vermilion"], "-", 2.2, "after")
     _limits(left, points)
