@@ -10,7 +10,6 @@ from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
-from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
 from localbook.plots.polynomials import (
     DualPanel,
     curves,
@@ -18,6 +17,7 @@ from localbook.plots.polynomials import (
     graph_and_lift,
     subdivisions,
 )
+from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -33,8 +33,8 @@ __all__ = [
     "RegionPanel",
     "accuracy_by_compression",
     "accuracy_by_module",
-    "before_and_after",
     "against_weight",
+    "before_and_after",
     "class_map",
     "contours",
     "curves",

@@ -90,7 +90,7 @@ __all__ = [
     "quotient",
     "reduced_branches",
     "snip",
+    "variables",
     "weight_costs",
     "without_neurons",
-    "variables",
 ]
