@@ -4,6 +4,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -29,9 +30,12 @@ __all__ = [
     "DualPanel",
     "RegionPanel",
     "accuracy_by_module",
+    "against_weight",
     "class_map",
+    "contours",
     "curves",
     "curves_and_duals",
+    "errors_by_step",
     "explore",
     "graph_and_lift",
     "hypersurface_and_dual",
@@ -43,6 +47,7 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_variant",
     "show",
     "slider",
     "subdivisions",
