@@ -5,36 +5,33 @@ from collections.abc import Sequence
 from localbook.benchmarks.record import Benchmark
 from localbook.benchmarks.row import Row, number
 
-_HEADER = (
-    "what", "size", "median", "quartiles", "n", "baseline", "its median", "baseline / this",
-    "target", "",
-)  # fmt: skip
+_HEADER = ("what", "size", "median (quartiles)", "n", "baseline", "ratio", "target", "")
 
 
 def table(benchmark: Benchmark, what: str | None = None) -> str:
-    """Return a markdown table, one row a measurement.
+    """Return a markdown table, one row a measurement; the ratio is the baseline's over this.
 
     Parameters
     ----------
     benchmark : Benchmark
     what : str, optional
-        Keep only the rows of this question.
+        Keep only the rows of this question, and leave out the column that repeats it.
     """
     rows = [row for row in benchmark.rows if what in (None, row.what)]
-    return _aligned([_HEADER, *(_cells(row, benchmark.noise) for row in rows)])
+    lines = [_HEADER, *(_cells(row, benchmark.noise) for row in rows)]
+    return _aligned([line if what is None else line[1:] for line in lines])
 
 
 def _cells(row: Row, noise: float) -> tuple[str, ...]:
     unit = f" {row.unit}"
     ratio, baseline = row.ratio, row.baseline_value
+    quartiles = f" ({number(row.low)} to {number(row.high)})" if row.n > 1 else ""
     return (
         row.what,
         row.size,
-        number(row.value) + unit,
-        f"{number(row.low)} to {number(row.high)}" if row.n > 1 else "",
+        number(row.value) + unit + quartiles,
         str(row.n) if row.n > 1 else "",
-        row.baseline,
-        "" if baseline is None else number(baseline) + unit,
+        row.baseline + ("" if baseline is None else f": {number(baseline)}{unit}"),
         "" if ratio is None else number(ratio),
         row.words(),
         row.verdict(noise),
