@@ -8,18 +8,17 @@ from localbook.benchmarks.row import Row, number
 _HEADER = ("what", "size", "median (quartiles)", "n", "baseline", "ratio", "target", "")
 
 
-def table(benchmark: Benchmark, what: str | None = None) -> str:
+def table(benchmark: Benchmark, *, targets: bool = False) -> str:
     """Return a markdown table, one row a measurement; the ratio is the baseline's over this.
 
     Parameters
     ----------
     benchmark : Benchmark
-    what : str, optional
-        Keep only the rows of this question, and leave out the column that repeats it.
+    targets : bool
+        Keep only the rows that have a target.
     """
-    rows = [row for row in benchmark.rows if what in (None, row.what)]
-    lines = [_HEADER, *(_cells(row, benchmark.noise) for row in rows)]
-    return _aligned([line if what is None else line[1:] for line in lines])
+    rows = [row for row in benchmark.rows if row.target or not targets]
+    return _aligned([_HEADER, *(_cells(row, benchmark.noise) for row in rows)])
 
 
 def _cells(row: Row, noise: float) -> tuple[str, ...]:

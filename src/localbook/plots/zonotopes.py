@@ -128,9 +128,10 @@ def times_by_size(
     for axes, (title, curves) in zip(row, panels.items(), strict=True):
         for method, (sizes, times) in curves.items():
             number = names.index(method)
+            colour = number and 1 + (number - 1) % (len(PALETTE) - 1)  # the first one's is its own
             axes.plot(
                 sizes, times, marker="os^Dvx"[number % 6],
-                color=list(PALETTE.values())[number % len(PALETTE)],
+                color=list(PALETTE.values())[colour],
                 linestyle="-" if not number else "--", linewidth=2.6 if not number else 1.3,
                 label=method,
             )  # fmt: skip
