@@ -22,6 +22,12 @@ from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 from localbook.plots.turn import Body, turn
+from localbook.plots.zonotopes import (
+    hull_of_polygons,
+    support_direction,
+    times_by_size,
+    zonotope_growth,
+)
 
 __all__ = [
     "METHOD",
@@ -38,6 +44,7 @@ __all__ = [
     "errors_by_step",
     "explore",
     "graph_and_lift",
+    "hull_of_polygons",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -51,6 +58,9 @@ __all__ = [
     "show",
     "slider",
     "subdivisions",
+    "support_direction",
     "svg",
+    "times_by_size",
     "turn",
+    "zonotope_growth",
 ]
