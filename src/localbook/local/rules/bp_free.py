@@ -15,6 +15,7 @@ from localbook.local.replay import call_again
 from localbook.local.rules.closed_form import Gradients, pull
 from localbook.local.rules.reconcile import load_forward_mode
 from localbook.local.rules.sgr import check
+from localbook.local.targets import onehot
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _closed_form(
     for layer in (*module, *head):
         xs.append(run(layer, xs[-1]))
     scores = xs.pop()
-    error = scores.softmax(1) - F.one_hot(y, scores.shape[1])
+    error = scores.softmax(1) - onehot(y, scores.shape[1])
     delta, slopes = error, Gradients()
     for number, layer in reversed(list(enumerate((*module, *head)))):
         error, own = pull(layer, xs[number], error)
