@@ -65,8 +65,11 @@ class BPFreeSGR:
         Raises
         ------
         ConfigError
-            If a module has no trained layer or more than one, or a layer has no closed form here.
+            If a module has no trained layer or more than one, a layer has no closed form here, or
+            autocast is on.
         """
+        if torch.is_autocast_enabled(x.device.type):
+            raise ConfigError("BP-free SGR's closed forms are for float32; train it without bf16.")
         check(net, x)
         losses = []
         target: Tensor | None = None  # δ of the module before
