@@ -1,8 +1,10 @@
 """Local learning: gradient-isolated modules, the rules that train them, and what to measure."""
 
+from localbook.local.accounting import Account, account
 from localbook.local.compute import Compute
 from localbook.local.diagnostics import Discord, accuracy, discord
 from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_head
+from localbook.local.live import live_bytes
 from localbook.local.memory import SavedBytes, saved_bytes
 from localbook.local.models import cifar_resnet, small_vit
 from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
@@ -37,6 +39,7 @@ __all__ = [
     "BP",
     "HEADS",
     "SGR",
+    "Account",
     "BPFreeSGR",
     "CheckpointedBP",
     "Compute",
@@ -57,6 +60,7 @@ __all__ = [
     "SavedBytes",
     "Schedule",
     "Split",
+    "account",
     "accuracy",
     "add_heads",
     "check_labels",
@@ -68,6 +72,7 @@ __all__ = [
     "equip",
     "figures",
     "linear_head",
+    "live_bytes",
     "make_head",
     "memory_used",
     "noprop_network",
