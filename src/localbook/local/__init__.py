@@ -5,7 +5,7 @@ from localbook.local.compute import Compute
 from localbook.local.diagnostics import Discord, accuracy, discord
 from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_head
 from localbook.local.live import live_bytes
-from localbook.local.memory import SavedBytes, saved_bytes
+from localbook.local.memory import SavedBytes, saved_bytes, saved_course
 from localbook.local.models import cifar_resnet, small_vit
 from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
 from localbook.local.reporting import figures, memory_used
@@ -77,6 +77,7 @@ __all__ = [
     "memory_used",
     "noprop_network",
     "saved_bytes",
+    "saved_course",
     "small_vit",
     "split",
     "train",

@@ -32,7 +32,8 @@ def live_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> int:
     net = copy.deepcopy(net)
     net.zero_grad(set_to_none=True)
     devices = [x.device] if x.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), _LiveTensors([x, y, *net.state_dict().values()]) as live:
+    live = _LiveTensors([x, y, *net.state_dict().values()])
+    with torch.random.fork_rng(devices), live:
         rule.gradients(net, x, y)
     return live.peak
 
