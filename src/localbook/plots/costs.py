@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from localbook.plots.figure import new_figure
 from localbook.plots.style import METHOD, PALETTE, Look, house_style
 
-_PASS = {"forward": (PALETTE["blue"], ""), "backward": (PALETTE["vermilion"], "////")}
+_PASS = {"forward": (PALETTE["blue"], "F"), "backward": (PALETTE["vermilion"], "B")}
 _MIB = 2**20
 
 
@@ -30,27 +30,29 @@ def step_timeline(steps: Mapping[str, Sequence[tuple[str, int]]]) -> Figure:
         for module in range(1, modules + 1):
             own = [slot for slot, (_, m) in enumerate(passes) if m == module]
             axes.barh(
-                module, own[-1] + 1 - own[0], left=own[0], height=0.16, color=PALETTE["ochre"]
+                module,
+                own[-1] + 1 - own[0],
+                left=own[0],
+                height=0.1,
+                color=PALETTE["ochre"],
+                zorder=1,
             )
         for slot, (kind, module) in enumerate(passes):
-            colour, hatch = _PASS[kind]
-            axes.add_patch(
-                Rectangle(
-                    (slot + 0.05, module - 0.36), 0.9, 0.72, facecolor=(colour, 0.75),
-                    edgecolor=colour, hatch=hatch,
-                )
-            )  # fmt: skip
+            colour, letter = _PASS[kind]
+            corner = (slot + 0.05, module - 0.36)
+            axes.add_patch(Rectangle(corner, 0.9, 0.72, color=colour, alpha=0.75, zorder=2))
+            axes.text(slot + 0.5, module, letter, ha="center", va="center", fontsize=9)
         axes.set_title(title, loc="left")
         axes.set_ylim(modules + 0.6, 0.4)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("module")
         axes.set_xlabel("passes through one module, in their order")
     keys = [
-        Patch(facecolor=(colour, 0.75), edgecolor=colour, hatch=hatch, label=kind)
-        for kind, (colour, hatch) in _PASS.items()
+        Patch(color=colour, alpha=0.75, label=f"{letter}: {kind}")
+        for kind, (colour, letter) in _PASS.items()
     ]
-    keys.append(Patch(color=PALETTE["ochre"], label="waits for its update"))
-    panels[0].legend(handles=keys, loc="upper right", fontsize=8)
+    keys.append(Patch(color=PALETTE["ochre"], label="until its weights are updated"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
