@@ -5,6 +5,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 """
 
 from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
+from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -37,8 +38,11 @@ __all__ = [
     "RegionPanel",
     "accuracy_by_module",
     "against_weight",
+    "bytes_by_depth",
+    "bytes_over_step",
     "class_map",
     "contours",
+    "cost_ratios",
     "curves",
     "curves_and_duals",
     "errors_by_step",
@@ -57,6 +61,7 @@ __all__ = [
     "seeds_by_variant",
     "show",
     "slider",
+    "step_timeline",
     "subdivisions",
     "support_direction",
     "svg",
