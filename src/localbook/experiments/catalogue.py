@@ -7,13 +7,15 @@ results on a CUDA device.
 from collections.abc import Mapping
 
 from localbook.errors import ConfigError
-from localbook.experiments import comparison
+from localbook.experiments import comparison, tickets
 from localbook.experiments.registry import Experiment, Setting
 
 PROFILES = ("quick", "cpu", "gpu")
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": comparison.GRADIENT_ISOLATION,
+    "lottery-tickets": tickets.LOTTERY_TICKETS,
+    "lottery-tickets-digits": tickets.LOTTERY_TICKETS_DIGITS,
 }
 
 

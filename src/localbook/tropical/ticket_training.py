@@ -42,7 +42,9 @@ class Training:
             )
 
 
-def ticket_trainer(x: ArrayLike, y: ArrayLike, training: Training, seed: int) -> Trainer:
+def ticket_trainer(
+    x: ArrayLike, y: ArrayLike, training: Training, seed: int, device: str = "cpu"
+) -> Trainer:
     """Return the ``train`` that :func:`iterative_pruning` asks for.
 
     The seed decides the order of the images alone, and is the same in every round.
@@ -54,6 +56,8 @@ def ticket_trainer(x: ArrayLike, y: ArrayLike, training: Training, seed: int) ->
         Class numbers from 0.
     training : Training
     seed : int
+    device : str
+        The torch device that trains.
 
     Raises
     ------
@@ -70,7 +74,8 @@ def ticket_trainer(x: ArrayLike, y: ArrayLike, training: Training, seed: int) ->
         raise ConfigError("the points have NaN or infinite entries; remove them first.")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
         raise ConfigError("labels must be whole numbers from 0, one for each class.")
-    return partial(_train, torch.from_numpy(points), labels.astype(np.int64), training, seed)
+    on_device = torch.from_numpy(points).to(device)
+    return partial(_train, on_device, labels.astype(np.int64), training, seed)
 
 
 def _train(
@@ -88,16 +93,18 @@ def _train(
             f"points in R^{x.shape[1]} with labels up to {y.max()} do not fit a network of "
             f"{start.inputs} inputs and {start.classes} classes (labels 0 to {start.classes - 1})."
         )
-    weights = [torch.tensor(w, dtype=torch.float32, requires_grad=True) for w in start.weights]
-    biases = [torch.tensor(b, dtype=torch.float32) for b in start.biases]
-    kept = [torch.from_numpy(m).float() for m in masks]
-    trained = weights + [b.requires_grad_() for b in biases if training.biases]
-    optimiser = torch.optim.Adam(trained, training.lr, foreach=True)
+    device = x.device
+    weights = [torch.tensor(w, dtype=torch.float32, device=device) for w in start.weights]
+    biases = [torch.tensor(b, dtype=torch.float32, device=device) for b in start.biases]
+    kept = [torch.from_numpy(m).to(device, torch.float32) for m in masks]
+    trained = [t.requires_grad_() for t in (weights + biases if training.biases else weights)]
+    optimiser = torch.optim.Adam(trained, training.lr)
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.from_numpy(y)
+    labels = torch.from_numpy(y).to(device)
     loss = torch.zeros(())
     for _ in range(training.epochs):
-        for batch in torch.randperm(len(x), generator=generator).split(training.batch_size):
+        order = torch.randperm(len(x), generator=generator).to(device)
+        for batch in torch.split(order, training.batch_size):
             hidden = torch.relu(torch.addmm(biases[0], x[batch], weights[0].T))
             scores = torch.addmm(biases[1], hidden, weights[1].T)
             loss = torch.nn.functional.cross_entropy(scores, labels[batch])
@@ -111,8 +118,8 @@ def _train(
         raise TrainingError(
             f"the loss of round {number} is not a number: take a smaller lr than {training.lr:g}."
         )
-    first, second = (w.detach().double().numpy() for w in weights)
-    return ReLUNetwork((first, second), tuple(b.detach().double().numpy() for b in biases))
+    first, second = (w.detach().cpu().double().numpy() for w in weights)
+    return ReLUNetwork((first, second), tuple(b.detach().cpu().double().numpy() for b in biases))
 
 
 def accuracy(network: ReLUNetwork, x: ArrayLike, y: ArrayLike) -> float:

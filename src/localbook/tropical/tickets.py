@@ -7,6 +7,7 @@ a way in torch.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -233,7 +234,7 @@ def initial_network(
     if min(widths) < 1:
         raise ConfigError(f"widths={widths} must be (inputs, hidden, classes), each at least 1.")
     rng = np.random.default_rng(seed)
-    layers = [_layer(n, m, initialisation, rng) for n, m in zip(widths, widths[1:], strict=False)]
+    layers = [_layer(n, m, initialisation, rng) for n, m in pairwise(widths)]
     weights, biases = zip(*layers, strict=True)
     return ReLUNetwork(weights, biases)
 
