@@ -46,6 +46,7 @@ def inputs_digest() -> str:
 def _inputs() -> Iterator[Path]:
     yield from (ROOT / "src").rglob("*.py")
     yield from (ROOT / "src").rglob("*.mplstyle")
+    yield from (ROOT / "src").rglob("*.js")
     yield from (ROOT / "data" / "runs").rglob("*.json")
     yield from (ROOT / "requirements.txt", ROOT / "constraints.txt")
 

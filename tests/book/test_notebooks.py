@@ -15,6 +15,7 @@ NOTEBOOKS = sorted(
 )
 MAX_LINES = 25
 MAX_OUTPUT = 100_000
+MAX_SLIDER = 200_000  # several pictures, of which gzip leaves a sixth
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT / "book")))
@@ -71,7 +72,8 @@ def test_outputs_are_small_and_clean(notebook):
             assert output.output_type != "error", cell.source
             assert output.get("name") != "stderr", cell.source
             for _, text in texts(output):
-                assert len(text) <= MAX_OUTPUT, cell.source
+                slider = '<figure class="lb-figure lb-slider"' in text
+                assert len(text) <= (MAX_SLIDER if slider else MAX_OUTPUT), cell.source
                 assert "Traceback" not in text
                 assert not re.search(r"\b\w*Warning\b", text)
 
@@ -91,7 +93,10 @@ def test_every_picture_has_alt_text_and_it_is_the_sources(notebook):
             labels = re.findall(r'<svg [^>]*?aria-label="([^"]*)"', page)
             assert len(labels) == page.count("<svg ")
             for label in map(html.unescape, labels):
-                assert kinds["text/plain"] == f"Figure: {label}"
+                plain = kinds["text/plain"].splitlines()
+                assert f"Figure: {label}" in plain
+                if len(plain) > 2:  # a slider whose frames have alt texts of their own
+                    continue
                 in_source = re.sub(r'"\s*\n\s*"', "", cell.source)
                 assert label in in_source, f"alt text is not the source's: {label}"
 

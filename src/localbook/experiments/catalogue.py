@@ -7,15 +7,24 @@ results on a CUDA device.
 from collections.abc import Mapping
 
 from localbook.errors import ConfigError
-from localbook.experiments import comparison, tickets
+from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
+from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
+from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
+from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    "gradient-isolation": comparison.GRADIENT_ISOLATION,
-    "lottery-tickets": tickets.LOTTERY_TICKETS,
-    "lottery-tickets-digits": tickets.LOTTERY_TICKETS_DIGITS,
+    "gradient-isolation": GRADIENT_ISOLATION,
+    "sgr-ablation": SGR_ABLATION,
+    "bp-free-digits": BP_FREE_DIGITS,
+    "bp-free-cifar10": BP_FREE_CIFAR10,
+    "cifar10": CIFAR10,
+    "imagenet-subset": IMAGENET_SUBSET,
+    "lottery-tickets": LOTTERY_TICKETS,
+    "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,
 }
 
 

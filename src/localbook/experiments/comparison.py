@@ -1,22 +1,48 @@
 """Comparing learning rules: tune each on the validation split, then train several seeds."""
 
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 
 from localbook.data.batches import DeviceImages
 from localbook.errors import TrainingError
-from localbook.experiments.registry import Experiment, Job, Outcome, Row
-from localbook.experiments.settings import GRADIENT_ISOLATION_PROFILES, Candidate
-from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, accuracy, train
+from localbook.experiments.registry import Job, Outcome, Row, Setting
+from localbook.local import IsolatedNetwork, Rule, Schedule, accuracy, train
 from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
 _TEST_BATCH = 512
 
+Candidate = dict[str, float]
+
+
+class ComparisonSetting(Setting, Protocol):
+    """What :func:`compare` asks of an experiment's setting."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its ``lr`` stands only until tuning replaces it."""
+
+    @property
+    def tuning_epochs(self) -> int:
+        """How long each candidate is trained before it is judged on the validation split."""
+
+    def tried(self, method: str) -> tuple[Candidate, ...]:
+        """Return the hyper-parameters tried, as many for each method; a single one is not tuned."""
+
+    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+        """Return the network to train, with seeded weights, on the device of the images."""
+
+    def rule(self, method: str, candidate: Candidate) -> Rule:
+        """Return the learning rule."""
+
 
 def compare(job: Job) -> Outcome:
-    """Tune one method, train it with every seed, test each once at the end."""
+    """Tune one method, train it with every seed, test each once at the end.
+
+    The job's setting is a :class:`ComparisonSetting`.
+    """
     train_set = DeviceImages(job.sets["train"], job.device)
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
     tuning = _tune(job, train_set, val)
@@ -47,7 +73,7 @@ def compare(job: Job) -> Outcome:
 
 def _tune(job: Job, data: DeviceImages, val: DeviceImages) -> list[Row]:
     """Judge every candidate on the validation split; a single one needs no judging."""
-    candidates = job.setting.candidates[job.method]
+    candidates = job.setting.tried(job.method)
     if len(candidates) == 1:
         return [{"candidate": candidates[0], "val_accuracy": 0.0}]
     schedule = replace(job.setting.schedule, epochs=job.setting.tuning_epochs)
@@ -72,9 +98,7 @@ def _train_one(
 ) -> tuple[IsolatedNetwork, list[Row], int | None]:
     """Train one network; return it with its history and the peak of GPU memory."""
     device = data.labels.device
-    train_set = job.sets["train"]
-    net = job.setting.model.build(train_set.images.shape[1], len(train_set.class_names), seed)
-    net.to(device)
+    net = job.setting.network(job.method, data, seed)
     schedule = replace(job.setting.schedule, lr=candidate["lr"])
     name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
     if device.type == "cuda":
@@ -82,7 +106,7 @@ def _train_one(
     with Progress(f"{job.method} {name}", schedule.epochs, "epoch") as bar:
         rows = train(
             net,
-            _rule(job.method, candidate),
+            job.setting.rule(job.method, candidate),
             data,
             val,
             schedule,
@@ -94,17 +118,8 @@ def _train_one(
     return net, rows, peak
 
 
-def _rule(method: str, candidate: Candidate) -> Rule:
-    if method == "sgr":
-        return SGR(weight=candidate["weight"])
-    return BP() if method == "bp" else PlainLocal()
-
-
 def _figures(row: Row) -> str:
     """Return what a progress display says of an epoch: the last head's accuracy, mean discord."""
     known = [value for value in row["discord"] if value is not None]
     discord = f", discord {sum(known) / len(known):.2f}" if known else ""
     return f"accuracy {row['accuracy'][-1]:.3f}{discord}, {row['images_per_s']:.0f} images/s"
-
-
-GRADIENT_ISOLATION = Experiment(GRADIENT_ISOLATION_PROFILES, compare)

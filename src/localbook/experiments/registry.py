@@ -89,7 +89,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings by profile (``quick``, ``cpu``, ``gpu``), and how one method is run."""
+    """Settings by profile (``quick``, ``cpu``, ``gpu``), and how one method is run.
+
+    Attributes
+    ----------
+    profiles : mapping of profile to Setting
+    run : callable
+        Runs one method with all its seeds.
+    prepare : callable
+        From a setting and the image sets of the splits to those that are used, such as fewer images
+        to train on.
+    """
 
     profiles: Mapping[str, Setting]
     run: Callable[[Job], Outcome]
+    prepare: Callable[[Any, dict[str, ImageSet]], dict[str, ImageSet]] = lambda setting, sets: sets

@@ -60,6 +60,7 @@ def run(
     sets = {
         split: images.load(chosen.data if data is None else data, split) for split in images.SPLITS
     }
+    sets = EXPERIMENTS[experiment].prepare(chosen, sets)
     home = Path(out) / experiment
     own_seeds = list(range(chosen.seeds))
     jobs = []

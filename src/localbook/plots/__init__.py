@@ -4,20 +4,28 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
+from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
+from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
+from localbook.plots.turn import Body, turn
 
 __all__ = [
     "METHOD",
     "PALETTE",
+    "Body",
     "RegionPanel",
     "accuracy_by_module",
+    "against_weight",
     "class_map",
+    "contours",
+    "explore",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -27,6 +35,9 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_variant",
     "show",
+    "slider",
     "svg",
+    "turn",
 ]

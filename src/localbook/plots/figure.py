@@ -35,24 +35,38 @@ def svg(figure: Figure, alt: str) -> str:
     ConfigError
         If ``alt`` is shorter than a sentence.
     """
+    check_alt(alt)
+    label = html.escape(alt, quote=True)
+    style = 'style="max-width: 100%; height: auto" '
+    marked = f'<svg role="img" aria-label="{label}" {style}'
+    return drawing(figure, salt_of(alt)).replace("<svg ", marked, 1)
+
+
+def check_alt(alt: str) -> None:
+    """Refuse an alt text that is shorter than a sentence."""
     if len(alt.split()) < 4:
         raise ConfigError(f"alt text {alt!r} is too short; say in a sentence what is to be seen.")
-    salt = hashlib.sha256(alt.encode()).hexdigest()[:8]  # ids differ between figures of one page
+
+
+def salt_of(text: str) -> str:
+    """Return what makes the ids of one figure differ from those of the others on a page."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def drawing(figure: Figure, salt: str) -> str:
+    """Return a figure as a bare ``<svg>`` element in the theme's colour, its ids salted."""
     with house_style(), mpl.rc_context({"svg.hashsalt": salt}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>\s*", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'<g id="[^"]*"', "<g", drawing)  # repeated in every figure, never referred to
-    drawing = re.sub(r'id="(DejaVu[^"]*)"', rf'id="{salt}-\1"', drawing)  # glyphs
-    drawing = re.sub(r'href="#(DejaVu[^"]*)"', rf'href="#{salt}-\1"', drawing)
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)  # repeated in every figure, never referred to
+    drawn = re.sub(r'id="(DejaVu[^"]*)"', rf'id="{salt}-\1"', drawn)  # glyphs
+    drawn = re.sub(r'href="#(DejaVu[^"]*)"', rf'href="#{salt}-\1"', drawn)
     # A tenth of a point is finer than a pixel; six decimals would double the page.
-    drawing = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), drawing)
-    drawing = drawing.replace(FOREGROUND, "currentColor")
-    label = html.escape(alt, quote=True)
-    style = 'style="max-width: 100%; height: auto" '
-    return drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" {style}', 1).strip()
+    drawn = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), drawn)
+    return drawn.replace(FOREGROUND, "currentColor").strip()
 
 
 def show(figure: Figure, alt: str, note: str = "") -> None:

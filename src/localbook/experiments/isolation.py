@@ -1,17 +1,16 @@
-"""What each profile means when learning rules are compared."""
+"""The first experiment: back-propagation, plain local learning and SGR on one small network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from localbook.data.batches import Augment
-from localbook.local import ConvNet, Schedule
-
-Candidate = dict[str, Any]
+from localbook.data.batches import Augment, DeviceImages
+from localbook.experiments.comparison import Candidate, compare
+from localbook.experiments.registry import Experiment
+from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, Schedule
 
 
 @dataclass(frozen=True)
-class ComparisonSetting:
+class IsolationSetting:
     """One comparison of learning rules at one profile.
 
     Attributes
@@ -42,6 +41,21 @@ class ComparisonSetting:
         """Those with candidates, in their order."""
         return tuple(self.candidates)
 
+    def tried(self, method: str) -> tuple[Candidate, ...]:
+        """Return the candidates of a method."""
+        return self.candidates[method]
+
+    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+        """Return the network, the same for all methods."""
+        classes = int(data.labels.max()) + 1
+        return self.model.build(data.images.shape[1], classes, seed).to(data.labels.device)
+
+    def rule(self, method: str, candidate: Candidate) -> Rule:
+        """Return the rule; λ is the candidate's ``weight``."""
+        if method == "sgr":
+            return SGR(weight=candidate["weight"])
+        return BP() if method == "bp" else PlainLocal()
+
 
 _COLOUR = Augment(crop=4, flip=True)
 # Six candidates for each method; a first scan on the validation split placed the best learning
@@ -53,8 +67,8 @@ _TUNED = {
     "sgr": tuple({"lr": lr, "weight": w} for lr in (0.4, 0.8) for w in (1.0, 10.0, 100.0)),
 }
 
-GRADIENT_ISOLATION_PROFILES: Mapping[str, ComparisonSetting] = {
-    "quick": ComparisonSetting(
+_PROFILES: Mapping[str, IsolationSetting] = {
+    "quick": IsolationSetting(
         data="digits",
         model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
         schedule=Schedule(epochs=12, batch_size=64, lr=0.05),
@@ -66,7 +80,7 @@ GRADIENT_ISOLATION_PROFILES: Mapping[str, ComparisonSetting] = {
         tuning_epochs=0,
         seeds=3,
     ),
-    "cpu": ComparisonSetting(
+    "cpu": IsolationSetting(
         data="cifar10",
         model=ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1)),
         schedule=Schedule(epochs=4, batch_size=128, lr=0.1, augment=_COLOUR),
@@ -74,7 +88,7 @@ GRADIENT_ISOLATION_PROFILES: Mapping[str, ComparisonSetting] = {
         tuning_epochs=1,
         seeds=3,
     ),
-    "gpu": ComparisonSetting(
+    "gpu": IsolationSetting(
         data="cifar10",
         model=ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1)),
         schedule=Schedule(epochs=60, batch_size=256, lr=0.1, augment=_COLOUR),
@@ -83,3 +97,5 @@ GRADIENT_ISOLATION_PROFILES: Mapping[str, ComparisonSetting] = {
         seeds=5,
     ),
 }
+
+GRADIENT_ISOLATION = Experiment(_PROFILES, compare)

@@ -1,0 +1,169 @@
+"""The large comparisons: every rule on deep networks cut into K modules.
+
+On CIFAR-10 with residual networks, and on Tiny ImageNet with a residual network and transformers.
+"""
+
+from dataclasses import dataclass
+
+from localbook.data import ImageSet
+from localbook.data.batches import Augment, DeviceImages
+from localbook.data.imageset import limited
+from localbook.experiments.backbones import isolated
+from localbook.experiments.comparison import Candidate, compare
+from localbook.experiments.methods import Method
+from localbook.experiments.registry import Experiment
+from localbook.local import IsolatedNetwork, Rule, Schedule
+
+_BALANCE = 8  # images in the batch for which memory is balanced; the cuts are the same for more
+
+
+@dataclass(frozen=True)
+class DeepSetting:
+    """One comparison of learning rules on deep networks, at one profile.
+
+    Attributes
+    ----------
+    data : str
+        The image set, unless another is asked for.
+    train_images : int or None
+        How many images to train on, drawn evenly by class; None for all.
+    methods : tuple of str
+        ``BACKBONE_RULE``, such as ``resnet32_sgr-dgl-k8``.
+    schedule : Schedule
+    rates : tuple of float
+        Learning rates tried for every rule but those with SGR.
+    reconciled : tuple of (float, float)
+        Learning rates and λ tried for SGR: as many pairs as there are rates.
+    tuning_epochs, seeds : int
+    """
+
+    data: str
+    train_images: int | None
+    methods: tuple[str, ...]
+    schedule: Schedule
+    rates: tuple[float, ...]
+    reconciled: tuple[tuple[float, float], ...]
+    tuning_epochs: int
+    seeds: int
+
+    def tried(self, method: str) -> tuple[Candidate, ...]:
+        """Return the candidates of a method."""
+        if _parts(method)[1].reconciled:
+            return tuple({"lr": lr, "weight": weight} for lr, weight in self.reconciled)
+        return tuple({"lr": lr} for lr in self.rates)
+
+    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+        """Return the backbone cut into K modules, with the heads that the rule needs."""
+        backbone, rule = _parts(method)
+        example, _ = data.at(slice(0, _BALANCE))
+        example = example.cpu()
+        net = isolated(backbone, rule.k, example, data.labels.cpu(), seed=seed)
+        return rule.equipped(net, example, seed).to(data.labels.device)
+
+    def rule(self, method: str, candidate: Candidate) -> Rule:
+        """Return the rule; λ is the candidate's ``weight``."""
+        return _parts(method)[1].make(candidate.get("weight", 0.0))
+
+
+def _parts(method: str) -> tuple[str, Method]:
+    backbone, rule = method.split("_")
+    return backbone, Method.named(rule)
+
+
+def _limit(setting: DeepSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
+    if setting.train_images is None:
+        return sets
+    return sets | {"train": limited(sets["train"], setting.train_images)}
+
+
+def _methods(
+    backbones: tuple[str, ...], rules: tuple[str, ...], ks: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Return back-propagation, and every rule with every K, for each backbone."""
+    return tuple(
+        f"{backbone}_{name}"
+        for backbone in backbones
+        for name in ("bp", *(f"{rule}-k{k}" for k in ks for rule in rules))
+    )
+
+
+_RULES = ("local", "dgl", "predsim", "infopro")
+_ALL = ("greedy", *_RULES, *(f"sgr-{rule}" for rule in _RULES))
+_COLOUR = Augment(crop=4, flip=True)
+_RATES = (0.05, 0.1, 0.2, 0.4)
+_RECONCILED = ((0.1, 0.1), (0.1, 1.0), (0.2, 0.1), (0.2, 1.0))  # four as well: equal tuning
+
+CIFAR10 = Experiment(
+    {
+        "quick": DeepSetting(
+            data="shapes",
+            train_images=600,
+            methods=_methods(("resnet8",), ("local", "sgr-local"), (4,)),
+            schedule=Schedule(epochs=4, batch_size=50, lr=0.1),
+            rates=(0.1,),
+            reconciled=((0.1, 0.1),),
+            tuning_epochs=0,
+            seeds=2,
+        ),
+        "cpu": DeepSetting(
+            data="cifar10",
+            train_images=10_000,
+            methods=_methods(("resnet8",), ("local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
+            schedule=Schedule(epochs=8, batch_size=100, lr=0.1, augment=_COLOUR),
+            rates=_RATES,
+            reconciled=_RECONCILED,
+            tuning_epochs=2,
+            seeds=3,
+        ),
+        "gpu": DeepSetting(
+            data="cifar10",
+            train_images=None,
+            methods=_methods(("resnet32",), _ALL, (2, 4, 8, 16))
+            + _methods(("resnet110",), ("local", "sgr-local"), (2, 4, 8, 16)),
+            schedule=Schedule(epochs=100, batch_size=256, lr=0.1, augment=_COLOUR),
+            rates=_RATES,
+            reconciled=_RECONCILED,
+            tuning_epochs=15,
+            seeds=3,
+        ),
+    },
+    compare,
+    _limit,
+)
+
+IMAGENET_SUBSET = Experiment(
+    {
+        "quick": DeepSetting(
+            data="shapes",
+            train_images=400,
+            methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
+            schedule=Schedule(epochs=2, batch_size=50, lr=0.05),
+            rates=(0.05,),
+            reconciled=((0.05, 0.1),),
+            tuning_epochs=0,
+            seeds=2,
+        ),
+        "cpu": DeepSetting(
+            data="tiny-imagenet",
+            train_images=10_000,
+            methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (2, 4)),
+            schedule=Schedule(epochs=8, batch_size=100, lr=0.1, augment=_COLOUR),
+            rates=_RATES,
+            reconciled=_RECONCILED,
+            tuning_epochs=1,
+            seeds=3,
+        ),
+        "gpu": DeepSetting(
+            data="tiny-imagenet",
+            train_images=None,
+            methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
+            schedule=Schedule(epochs=40, batch_size=256, lr=0.1, augment=_COLOUR),
+            rates=_RATES,
+            reconciled=_RECONCILED,
+            tuning_epochs=6,
+            seeds=3,
+        ),
+    },
+    compare,
+    _limit,
+)

@@ -1,0 +1,88 @@
+"""Learning rules by name: ``bp``, or ``[sgr-]RULE-kK`` for a local rule with K modules."""
+
+import re
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from localbook.errors import ConfigError
+from localbook.local import (
+    BP,
+    SGR,
+    CrossEntropy,
+    Greedy,
+    InfoPro,
+    IsolatedNetwork,
+    LocalLoss,
+    PlainLocal,
+    PredSim,
+    Rule,
+    equip,
+    with_dgl_heads,
+)
+
+LOSSES: dict[str, LocalLoss] = {
+    "local": CrossEntropy(),
+    "dgl": CrossEntropy(),  # what sets DGL apart is its heads
+    "predsim": PredSim(),
+    "infopro": InfoPro(),
+}
+_NAME = re.compile(r"(?P<sgr>sgr-)?(?P<rule>[a-z]+)-k(?P<k>\d+)")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A learning rule and the number of modules it trains.
+
+    Attributes
+    ----------
+    rule : str
+        ``"bp"``, ``"greedy"`` or a key of :data:`LOSSES`.
+    k : int
+        The number of modules K; for ``"bp"`` that of the modules that are only looked at.
+    reconciled : bool
+        Whether the SGR penalty is added.
+    """
+
+    rule: str
+    k: int
+    reconciled: bool = False
+
+    @classmethod
+    def named(cls, name: str, bp_modules: int = 4) -> "Method":
+        """Return the method of that name.
+
+        Raises
+        ------
+        ConfigError
+            If it has no such form.
+        """
+        if name == "bp":
+            return cls("bp", bp_modules)
+        parts = _NAME.fullmatch(name)
+        if parts is None or parts["rule"] not in {*LOSSES, "greedy"}:
+            raise ConfigError(
+                f"unknown method {name!r}; give bp, or such as local-k4 or sgr-dgl-k8, with one of "
+                f"the rules greedy, {', '.join(LOSSES)}."
+            )
+        if parts["sgr"] and parts["rule"] == "greedy":
+            raise ConfigError(
+                "greedy learning trains one module at a time: there is no gradient beside it to "
+                "reconcile with, so choose sgr-local."
+            )
+        return cls(parts["rule"], int(parts["k"]), bool(parts["sgr"]))
+
+    def make(self, weight: float) -> Rule:
+        """Return the rule; only a reconciled one looks at ``weight``, its λ."""
+        if self.rule == "bp":
+            return BP()
+        if self.rule == "greedy":
+            return Greedy(progress=0.0)
+        loss = LOSSES[self.rule]
+        return SGR(weight=weight, loss=loss) if self.reconciled else PlainLocal(loss)
+
+    def equipped(self, net: IsolatedNetwork, example: Tensor, seed: int) -> IsolatedNetwork:
+        """Return the network with the heads and auxiliary parts that the rule needs."""
+        if self.rule == "dgl":
+            return with_dgl_heads(net, example, seed=seed)
+        return equip(net, LOSSES.get(self.rule, CrossEntropy()), example, seed=seed)

@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import pytest
+
+from localbook import runs
+from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
+from localbook.experiments.methods import Method
+from localbook.local import Schedule
+
+DEEP = ("cifar10", "imagenet-subset")
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_method_is_known_and_tries_equally_many_candidates(name, profile):
+    chosen = setting(name, profile)
+    for method in chosen.methods:
+        Method.named(method.split("_")[1])
+    assert len({len(chosen.tried(method)) for method in chosen.methods}) == 1
+    assert len(set(chosen.methods)) == len(chosen.methods)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_from_end_to_end_at_a_tiny_size(name, tmp_path, monkeypatch):
+    quick = setting(name, "quick")
+    tiny = replace(
+        quick,
+        train_images=60,
+        schedule=Schedule(epochs=1, batch_size=30, lr=0.05),
+        methods=tuple(m for m in quick.methods if "sgr" in m),
+        seeds=1,
+    )
+    monkeypatch.setitem(EXPERIMENTS[name].profiles, "quick", tiny)
+    for path in run(name, out=tmp_path):
+        record = runs.read(path)
+        assert record.sizes["train"] == 60
+        assert len(record.final[0]["test_accuracy_by_module"]) in (2, 4)
+        assert record.config["chosen"]["weight"] == tiny.reconciled[0][1]
