@@ -13,6 +13,12 @@ from localbook.plots.isolation import isolation_diagram
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.tickets import (
+    distance_against_accuracy,
+    dual_and_boundary,
+    margins,
+    over_pruning,
+)
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 from localbook.plots.turn import Body, turn
 
@@ -25,13 +31,17 @@ __all__ = [
     "against_weight",
     "class_map",
     "contours",
+    "distance_against_accuracy",
+    "dual_and_boundary",
     "explore",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "margins",
     "new_figure",
     "over_epochs",
+    "over_pruning",
     "region_counts",
     "region_panels",
     "seeds_by_method",
