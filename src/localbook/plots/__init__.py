@@ -4,12 +4,19 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
-from localbook.plots.ablation import against_weight, contours, seeds_by_variant
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.polynomials import (
+    DualPanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    subdivisions,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -26,6 +33,7 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "Body",
+    "DualPanel",
     "RegionPanel",
     "accuracy_by_module",
     "against_weight",
@@ -33,7 +41,11 @@ __all__ = [
     "contours",
     "distance_against_accuracy",
     "dual_and_boundary",
+    "curves",
+    "curves_and_duals",
+    "errors_by_step",
     "explore",
+    "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -48,6 +60,7 @@ __all__ = [
     "seeds_by_variant",
     "show",
     "slider",
+    "subdivisions",
     "svg",
     "turn",
 ]

@@ -97,7 +97,7 @@ def contours(
     for axes, (title, values) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        axes.contour(axis, axis, values, levels=9, cmap="viridis", linewidths=1)
+        axes.contour(axis, axis, values, levels=9, colors=PALETTE["blue"], linewidths=1)
         axes.annotate(
             "", target, (0, 0), arrowprops={"arrowstyle": "-|>", "color": PALETTE["vermilion"]}
         )
@@ -105,4 +105,26 @@ def contours(
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         axes.set_aspect("equal")
+    return figure
+
+
+@house_style()
+def errors_by_step(curves: Mapping[str, Sequence[float]], steps: Sequence[float]) -> Figure:
+    """Draw relative errors of finite differences against their step, both logarithmic.
+
+    Parameters
+    ----------
+    curves : mapping of label to errors, one for each step
+    steps : sequence of float
+    """
+    figure = new_figure()
+    axes = figure.subplots()
+    looks = zip(PALETTE.values(), "os^Dv", ("-", "--", "-.", ":", "-"), strict=True)
+    for (label, errors), (colour, marker, line) in zip(curves.items(), looks, strict=False):
+        axes.plot(steps, errors, color=colour, marker=marker, linestyle=line, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("relative error")
+    axes.legend()
     return figure
