@@ -44,7 +44,7 @@ def dual_and_boundary(
     samples : points, float array (N, 2), and labels, int array (N,)
     title : str
     """
-    figure = new_figure(6.4, 3.6)
+    figure = new_figure(6.4, 3.8)
     left, right = figure.subplots(1, 2)
     for (name, colour, _), before, now in zip(_CLASSES, dense[0], pruned[0], strict=True):
         closed = np.vstack([before, before[:1]])
@@ -60,6 +60,7 @@ def dual_and_boundary(
             LineCollection(list(segments), colors=_BOUNDARY, linestyles=line, linewidths=width)
         )
     _square(right, 1.05 * float(np.abs(samples[0]).max()), ("$x_1$", "$x_2$"), "decision boundary")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(title)
     return figure
 
