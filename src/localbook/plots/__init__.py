@@ -21,6 +21,12 @@ from localbook.plots.polynomials import (
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.tickets import (
+    distance_against_accuracy,
+    dual_and_boundary,
+    margins,
+    over_pruning,
+)
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 from localbook.plots.turn import Body, turn
 from localbook.plots.zonotopes import (
@@ -43,6 +49,8 @@ __all__ = [
     "class_map",
     "contours",
     "cost_ratios",
+    "distance_against_accuracy",
+    "dual_and_boundary",
     "curves",
     "curves_and_duals",
     "errors_by_step",
@@ -53,8 +61,10 @@ __all__ = [
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "margins",
     "new_figure",
     "over_epochs",
+    "over_pruning",
     "region_counts",
     "region_panels",
     "seeds_by_method",
