@@ -8,6 +8,11 @@ from collections.abc import Mapping
 
 from localbook.errors import ConfigError
 from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.attacks import (
+    TROPICAL_ATTACK,
+    TROPICAL_ATTACK_DEEP,
+    TROPICAL_ATTACK_DIGITS,
+)
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
@@ -19,6 +24,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "sgr-ablation": SGR_ABLATION,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
+    "tropical-attack": TROPICAL_ATTACK,
+    "tropical-attack-deep": TROPICAL_ATTACK_DEEP,
+    "tropical-attack-digits": TROPICAL_ATTACK_DIGITS,
 }
 
 
