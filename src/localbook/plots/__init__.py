@@ -4,6 +4,12 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.attacks import (
+    AttackFrame,
+    attack_panels,
+    seeds_by_name,
+    success_by_bound,
+)
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -18,9 +24,11 @@ from localbook.plots.turn import Body, turn
 __all__ = [
     "METHOD",
     "PALETTE",
+    "AttackFrame",
     "Body",
     "RegionPanel",
     "accuracy_by_module",
+    "attack_panels",
     "class_map",
     "explore",
     "hypersurface_and_dual",
@@ -32,8 +40,10 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_name",
     "show",
     "slider",
+    "success_by_bound",
     "svg",
     "turn",
 ]
