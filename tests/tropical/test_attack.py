@@ -119,7 +119,7 @@ def test_a_linear_model_falls_exactly_beyond_its_certificate(wide):
     w = torch.tensor([1.0, -2.0, 0.5, 0.4], dtype=torch.float64)
     model = nn.Sequential(nn.Linear(4, 2, bias=False)).double()
     model[0].weight.data = torch.stack([w / 2, -w / 2])
-    x = 0.5 + 0.1 * torch.rand(6, 4, generator=torch.Generator().manual_seed(3)).double()
+    x = 0.5 + 0.1 * torch.rand(3, 4, generator=torch.Generator().manual_seed(3)).double()
     y = model(x).argmax(dim=1)
     fine = Penalty(margin=1e-4, rounds=12, steps=50)
     for one, label in zip(x, y, strict=True):

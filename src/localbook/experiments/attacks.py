@@ -149,14 +149,14 @@ def _attack(
     rows = torch.nonzero(right)[: setting.images, 0]
     images, labels = x[rows], y[rows]
     np.random.seed(seed)  # noqa: NPY002 - the library draws its random starts from here
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     found = [
         ATTACKS[job.method](
             model, images[k : k + _BATCH], labels[k : k + _BATCH], setting, candidate
         )
         for k in range(0, len(rows), _BATCH)
     ]
-    seconds = time.perf_counter() - start
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
     eta = torch.cat(found)
     wrong = model(images + eta).argmax(dim=1) != labels
     largest = eta.abs().amax(dim=1)
@@ -173,7 +173,7 @@ def _attack(
         "l2": _mean(eta.norm(dim=1)[success]),
         "linf": _mean(largest[success]),
         "weight_change": _mean(weights[success]),
-        "ms_per_image": round(1000 * seconds / len(rows), 4),
+        "cpu_ms_per_image": round(1000 * busy / len(rows), 4),  # of all threads together
         "seconds": round(seconds, 3),
     }
 
@@ -215,7 +215,7 @@ _DIGITS = AttackSetting(
     lr=3e-3,
     eps=0.1,
     weight_eps=0.03,
-    images=200,
+    images=100,
     candidates=_TUNED,
     seeds=5,
 )
@@ -227,7 +227,7 @@ _MNIST = AttackSetting(
     lr=1e-3,
     eps=0.1,
     weight_eps=0.005,
-    images=200,
+    images=100,
     candidates=_TUNED,
     seeds=3,
 )
