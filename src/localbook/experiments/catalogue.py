@@ -13,6 +13,7 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
+from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
@@ -22,6 +23,8 @@ PROFILES = ("quick", "cpu", "gpu")
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
+    "bp-free-digits": BP_FREE_DIGITS,
+    "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
     "tropical-attack": TROPICAL_ATTACK,

@@ -10,11 +10,19 @@ from localbook.plots.attacks import (
     seeds_by_name,
     success_by_bound,
 )
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.polynomials import (
+    DualPanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    subdivisions,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -26,11 +34,18 @@ __all__ = [
     "PALETTE",
     "AttackFrame",
     "Body",
+    "DualPanel",
     "RegionPanel",
     "accuracy_by_module",
     "attack_panels",
+    "against_weight",
     "class_map",
+    "contours",
+    "curves",
+    "curves_and_duals",
+    "errors_by_step",
     "explore",
+    "graph_and_lift",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -44,6 +59,10 @@ __all__ = [
     "show",
     "slider",
     "success_by_bound",
+    "seeds_by_variant",
+    "show",
+    "slider",
+    "subdivisions",
     "svg",
     "turn",
 ]

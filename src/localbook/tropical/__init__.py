@@ -1,6 +1,6 @@
 """Tropical geometry of ReLU networks: polynomials, zonotopes, exact boundaries and regions."""
 
-from localbook.tropical.algebra import TropicalPolynomial, TropicalRational
+from localbook.tropical.algebra import TropicalPolynomial, TropicalRational, variables
 from localbook.tropical.algebra_hypersurface import Hypersurface, hypersurface
 from localbook.tropical.algebra_subdivision import Subdivision, dual_subdivision, essential
 from localbook.tropical.boundary import DecisionBoundary, decision_boundary
@@ -53,4 +53,5 @@ __all__ = [
     "plane_through",
     "quotient",
     "reduced_branches",
+    "variables",
 ]
