@@ -4,13 +4,13 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.attacks import (
     AttackFrame,
     attack_panels,
     seeds_by_name,
     success_by_bound,
 )
-from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -37,8 +37,8 @@ __all__ = [
     "DualPanel",
     "RegionPanel",
     "accuracy_by_module",
-    "attack_panels",
     "against_weight",
+    "attack_panels",
     "class_map",
     "contours",
     "curves",
@@ -56,13 +56,11 @@ __all__ = [
     "region_panels",
     "seeds_by_method",
     "seeds_by_name",
-    "show",
-    "slider",
-    "success_by_bound",
     "seeds_by_variant",
     "show",
     "slider",
     "subdivisions",
+    "success_by_bound",
     "svg",
     "turn",
 ]
