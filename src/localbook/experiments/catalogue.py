@@ -8,6 +8,11 @@ from collections.abc import Mapping
 
 from localbook.errors import ConfigError
 from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.attacks import (
+    TROPICAL_ATTACK,
+    TROPICAL_ATTACK_DEEP,
+    TROPICAL_ATTACK_DIGITS,
+)
 from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
@@ -25,6 +30,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "imagenet-subset": IMAGENET_SUBSET,
     "lottery-tickets": LOTTERY_TICKETS,
     "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,
+    "tropical-attack": TROPICAL_ATTACK,
+    "tropical-attack-deep": TROPICAL_ATTACK_DEEP,
+    "tropical-attack-digits": TROPICAL_ATTACK_DIGITS,
 }
 
 

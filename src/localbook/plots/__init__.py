@@ -6,6 +6,12 @@ Functions here draw what they are given and compute nothing; each returns a matp
 
 from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
 from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
+from localbook.plots.attacks import (
+    AttackFrame,
+    attack_panels,
+    seeds_by_name,
+    success_by_bound,
+)
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -39,6 +45,7 @@ from localbook.plots.zonotopes import (
 __all__ = [
     "METHOD",
     "PALETTE",
+    "AttackFrame",
     "Body",
     "DualPanel",
     "RegionPanel",
@@ -46,6 +53,7 @@ __all__ = [
     "against_weight",
     "bytes_by_depth",
     "bytes_over_step",
+    "attack_panels",
     "class_map",
     "contours",
     "cost_ratios",
@@ -68,12 +76,14 @@ __all__ = [
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_name",
     "seeds_by_variant",
     "show",
     "slider",
     "step_timeline",
     "subdivisions",
     "support_direction",
+    "success_by_bound",
     "svg",
     "times_by_size",
     "turn",
