@@ -16,6 +16,7 @@ from localbook.experiments.attacks import (
 from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
+from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
@@ -33,6 +34,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-attack": TROPICAL_ATTACK,
     "tropical-attack-deep": TROPICAL_ATTACK_DEEP,
     "tropical-attack-digits": TROPICAL_ATTACK_DIGITS,
+    "tropical-pruning": DIGITS,
+    "tropical-pruning-mnist": MNIST,
+    "tropical-pruning-vgg16": VGG16,
+    "tropical-pruning-alexnet": ALEXNET,
 }
 
 

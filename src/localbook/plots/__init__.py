@@ -24,6 +24,7 @@ from localbook.plots.polynomials import (
     graph_and_lift,
     subdivisions,
 )
+from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -46,14 +47,17 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "AttackFrame",
+    "PRUNING",
     "Body",
     "DualPanel",
     "RegionPanel",
+    "accuracy_by_compression",
     "accuracy_by_module",
     "against_weight",
     "bytes_by_depth",
     "bytes_over_step",
     "attack_panels",
+    "before_and_after",
     "class_map",
     "contours",
     "cost_ratios",

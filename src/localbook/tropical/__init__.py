@@ -17,6 +17,27 @@ from localbook.tropical.lifted import (
 )
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Plane, plane_through
+from localbook.tropical.pruning import (
+    Generators,
+    PrunedNetwork,
+    class_weights,
+    fit_rows,
+    fit_weights,
+    generators,
+    penalty_keeping,
+    prune_block,
+    pruning_objective,
+)
+from localbook.tropical.pruning_costs import neuron_costs, weight_costs
+from localbook.tropical.pruning_masks import (
+    class_blind,
+    class_distribution,
+    class_uniform,
+    keep_neurons,
+    keep_weights,
+    snip,
+    without_neurons,
+)
 from localbook.tropical.regions import LinearRegions, linear_regions
 from localbook.tropical.tickets import (
     Pruning,
@@ -36,11 +57,13 @@ __all__ = [
     "DecisionBoundary",
     "DualDistance",
     "DualPolytope",
+    "Generators",
     "Hypersurface",
     "LiftedZonotopes",
     "LinearRegions",
     "Plane",
     "Pruning",
+    "PrunedNetwork",
     "ReLUNetwork",
     "Round",
     "Subdivision",
@@ -49,6 +72,10 @@ __all__ = [
     "TropicalRational",
     "Zonotope",
     "ZonotopeHull",
+    "class_blind",
+    "class_distribution",
+    "class_uniform",
+    "class_weights",
     "common_factor",
     "decision_boundary",
     "decision_polynomial",
@@ -57,7 +84,10 @@ __all__ = [
     "dual_subdivision",
     "essential",
     "exact_vertices",
+    "fit_rows",
+    "fit_weights",
     "from_torch",
+    "generators",
     "hausdorff",
     "hull_of_zonotopes",
     "hypersurface",
@@ -66,9 +96,19 @@ __all__ = [
     "linear_regions",
     "magnitude_masks",
     "masked",
+    "keep_neurons",
+    "keep_weights",
+    "linear_regions",
+    "neuron_costs",
     "paper_branches",
+    "penalty_keeping",
     "plane_through",
+    "prune_block",
+    "pruning_objective",
     "quotient",
     "reduced_branches",
+    "snip",
     "variables",
+    "weight_costs",
+    "without_neurons",
 ]
