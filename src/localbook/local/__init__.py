@@ -1,6 +1,10 @@
 """Local learning: gradient-isolated modules, the rules that train them, and what to measure."""
 
 from localbook.local.diagnostics import Discord, accuracy, discord
+from localbook.local.diagnostics_alignment import Alignment, Telescope, alignment, telescope
+from localbook.local.diagnostics_exit import EarlyExit, early_exit
+from localbook.local.diagnostics_probe import activations, linear_probe
+from localbook.local.diagnostics_similarity import Matching, linear_cka, match_neurons
 from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_head
 from localbook.local.memory import SavedBytes, saved_bytes
 from localbook.local.models import cifar_resnet, small_vit
@@ -34,18 +38,21 @@ __all__ = [
     "BP",
     "HEADS",
     "SGR",
+    "Alignment",
     "BPFreeSGR",
     "CheckpointedBP",
     "ConvNet",
     "CrossEntropy",
     "DirectFeedbackAlignment",
     "Discord",
+    "EarlyExit",
     "FeedbackAlignment",
     "ForwardForward",
     "Greedy",
     "InfoPro",
     "IsolatedNetwork",
     "LocalLoss",
+    "Matching",
     "NoProp",
     "PlainLocal",
     "PredSim",
@@ -53,21 +60,29 @@ __all__ = [
     "SavedBytes",
     "Schedule",
     "Split",
+    "Telescope",
     "accuracy",
+    "activations",
     "add_heads",
+    "alignment",
     "check_labels",
     "cifar_resnet",
     "cost",
     "cut_points",
     "dgl_head",
     "discord",
+    "early_exit",
     "equip",
+    "linear_cka",
     "linear_head",
+    "linear_probe",
     "make_head",
+    "match_neurons",
     "noprop_network",
     "saved_bytes",
     "small_vit",
     "split",
+    "telescope",
     "train",
     "with_dgl_heads",
     "with_length_norm",
