@@ -4,11 +4,18 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.probes import (
+    exit_curves,
+    matched_neurons,
+    probes_by_depth,
+    similarity_maps,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -22,17 +29,24 @@ __all__ = [
     "RegionPanel",
     "accuracy_by_module",
     "class_map",
+    "exit_curves",
     "explore",
+    "final_losses",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "losses_and_bounds",
+    "matched_neurons",
     "new_figure",
     "over_epochs",
+    "paths_and_losses",
+    "probes_by_depth",
     "region_counts",
     "region_panels",
     "seeds_by_method",
     "show",
+    "similarity_maps",
     "slider",
     "svg",
     "turn",
