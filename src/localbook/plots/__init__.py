@@ -12,6 +12,7 @@ from localbook.plots.attacks import (
     seeds_by_name,
     success_by_bound,
 )
+from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -25,6 +26,12 @@ from localbook.plots.polynomials import (
     subdivisions,
 )
 from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
+from localbook.plots.probes import (
+    exit_curves,
+    matched_neurons,
+    probes_by_depth,
+    similarity_maps,
+)
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
@@ -69,6 +76,9 @@ __all__ = [
     "explore",
     "graph_and_lift",
     "hull_of_polygons",
+    "exit_curves",
+    "explore",
+    "final_losses",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
@@ -77,12 +87,19 @@ __all__ = [
     "new_figure",
     "over_epochs",
     "over_pruning",
+    "losses_and_bounds",
+    "matched_neurons",
+    "new_figure",
+    "over_epochs",
+    "paths_and_losses",
+    "probes_by_depth",
     "region_counts",
     "region_panels",
     "seeds_by_method",
     "seeds_by_name",
     "seeds_by_variant",
     "show",
+    "similarity_maps",
     "slider",
     "step_timeline",
     "subdivisions",
