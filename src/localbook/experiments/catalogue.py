@@ -12,6 +12,7 @@ from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.registry import Experiment, Setting
+from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
 
@@ -22,6 +23,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
+    "lottery-tickets": LOTTERY_TICKETS,
+    "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,
 }
 
 

@@ -1,10 +1,14 @@
 """Local learning: gradient-isolated modules, the rules that train them, and what to measure."""
 
+from localbook.local.accounting import Account, account
+from localbook.local.compute import Compute
 from localbook.local.diagnostics import Discord, accuracy, discord
 from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_head
-from localbook.local.memory import SavedBytes, saved_bytes
+from localbook.local.live import live_bytes
+from localbook.local.memory import SavedBytes, saved_bytes, saved_course
 from localbook.local.models import cifar_resnet, small_vit
 from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
+from localbook.local.reporting import figures, memory_used
 from localbook.local.rules import (
     BP,
     SGR,
@@ -27,15 +31,18 @@ from localbook.local.rules import (
     with_dgl_heads,
     with_length_norm,
 )
+from localbook.local.schedule import Schedule
 from localbook.local.split import Split, cut_points, split
-from localbook.local.trainer import Schedule, train
+from localbook.local.trainer import train
 
 __all__ = [
     "BP",
     "HEADS",
     "SGR",
+    "Account",
     "BPFreeSGR",
     "CheckpointedBP",
+    "Compute",
     "ConvNet",
     "CrossEntropy",
     "DirectFeedbackAlignment",
@@ -53,6 +60,7 @@ __all__ = [
     "SavedBytes",
     "Schedule",
     "Split",
+    "account",
     "accuracy",
     "add_heads",
     "check_labels",
@@ -62,10 +70,14 @@ __all__ = [
     "dgl_head",
     "discord",
     "equip",
+    "figures",
     "linear_head",
+    "live_bytes",
     "make_head",
+    "memory_used",
     "noprop_network",
     "saved_bytes",
+    "saved_course",
     "small_vit",
     "split",
     "train",

@@ -5,6 +5,7 @@ Functions here draw what they are given and compute nothing; each returns a matp
 """
 
 from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
+from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -20,6 +21,12 @@ from localbook.plots.polynomials import (
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.tickets import (
+    distance_against_accuracy,
+    dual_and_boundary,
+    margins,
+    over_pruning,
+)
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 from localbook.plots.turn import Body, turn
 from localbook.plots.zonotopes import (
@@ -37,8 +44,13 @@ __all__ = [
     "RegionPanel",
     "accuracy_by_module",
     "against_weight",
+    "bytes_by_depth",
+    "bytes_over_step",
     "class_map",
     "contours",
+    "cost_ratios",
+    "distance_against_accuracy",
+    "dual_and_boundary",
     "curves",
     "curves_and_duals",
     "errors_by_step",
@@ -49,14 +61,17 @@ __all__ = [
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "margins",
     "new_figure",
     "over_epochs",
+    "over_pruning",
     "region_counts",
     "region_panels",
     "seeds_by_method",
     "seeds_by_variant",
     "show",
     "slider",
+    "step_timeline",
     "subdivisions",
     "support_direction",
     "svg",
