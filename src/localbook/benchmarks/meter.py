@@ -46,7 +46,7 @@ class Meter:
         Give seconds. Processor time counts; on a busy machine the other is longer.
     samples : int
     most : float
-        Seconds after which a slow routine gets no more samples, but three.
+        Seconds of processor time after which a slow routine gets no more samples, but three.
     reference : list of float
         Seconds of processor time of the fixed work, a sort.
     """
@@ -64,7 +64,7 @@ class Meter:
         for number in range(self.samples):
             self.reference.append(self._sample(lambda: np.sort(_WORK), 1)[0])
             for name, routine in routines.items():
-                spent = sum(wall for _, wall in taken[name]) * loops[name]
+                spent = sum(processor for processor, _ in taken[name]) * loops[name]
                 if number < _FEWEST or spent < self.most:
                     taken[name].append(self._sample(routine, loops[name]))
         return {name: _timing(pairs) for name, pairs in taken.items()}
