@@ -42,7 +42,7 @@ class _LiveTensors(TorchDispatchMode):
     """Notes the storage of every result, until it is freed."""
 
     def __init__(self, ignore: list[Tensor]) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self.peak = 0
         self._now = 0
         self._known = {tensor.untyped_storage()._cdata for tensor in ignore}
