@@ -18,6 +18,7 @@ from localbook.local import checkpoint as checkpoints
 from localbook.local.checks import check_batch_norm, check_heads, check_inputs, check_trainable
 from localbook.local.compute import Compute
 from localbook.local.diagnostics import accuracy, discord
+from localbook.local.diagnostics_alignment import telescope
 from localbook.local.network import IsolatedNetwork
 from localbook.local.ranks import Ranks
 from localbook.local.reporting import memory_used
@@ -28,7 +29,42 @@ from localbook.local.targets import mixed, smoothed
 Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
+<<<<<<< HEAD
 _CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
+=======
+_ALIGNED_IMAGES = 32  # few: this one goes back through the whole network, and must not set the peak
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: SGD with Nesterov momentum, warm-up, then cosine to zero.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    lr : float
+        The peak learning rate.
+    warmup : float
+        The share of all steps in which the learning rate rises linearly.
+    momentum, weight_decay : float
+    augment : Augment
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    warmup: float = 0.15
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: Augment = field(default_factory=Augment)
+
+    def factor(self, step: int, total: int) -> float:
+        """Return the share of the peak learning rate used at ``step`` of ``total``."""
+        rise = max(1, round(self.warmup * total))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+>>>>>>> convergence
 
 
 def train(
@@ -72,8 +108,10 @@ def train(
     Returns
     -------
     list of dict
-        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord`` and ``cosine`` (a list with one
-        number for each module; NaN becomes None), ``seconds`` and ``images_per_s``.
+        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord``, ``cosine`` and ``alignment``
+        (a list with one number for each module; NaN becomes None), ``seconds`` and
+        ``images_per_s``. Alignment is the cosine between the gradient of a module's own
+        cross-entropy and that of the last loss, whatever rule trains it.
 
     Raises
     ------
@@ -273,6 +311,7 @@ def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
         "accuracy": _numbers(accuracy(net, held_out.in_order(_EVAL_BATCH))),
         "discord": _numbers(found.relative),
         "cosine": _numbers(found.cosine),
+        "alignment": _numbers(telescope(net, *held_out.at(slice(0, _ALIGNED_IMAGES))).cosine()),
     }
 
 
