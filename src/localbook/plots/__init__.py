@@ -13,6 +13,7 @@ from localbook.plots.attacks import (
 )
 from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
+from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -57,6 +58,7 @@ __all__ = [
     "AttackFrame",
     "Body",
     "DualPanel",
+    "DepthPanel",
     "RegionPanel",
     "accuracy_by_compression",
     "accuracy_by_module",
@@ -65,6 +67,7 @@ __all__ = [
     "before_and_after",
     "bytes_by_depth",
     "bytes_over_step",
+    "boundaries_by_module",
     "class_map",
     "contours",
     "cost_ratios",
@@ -85,6 +88,7 @@ __all__ = [
     "losses_and_bounds",
     "margins",
     "matched_neurons",
+    "measure_by_module",
     "new_figure",
     "over_epochs",
     "over_pruning",
