@@ -13,8 +13,8 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
-from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.boundaries import BOUNDARIES
+from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
