@@ -163,7 +163,8 @@ def _last_loss_gradients(
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
     # 0 / 0 is NaN, which is what is meant: there is no direction to speak of.
-    return (a @ b) / a.norm() / b.norm()
+    cosine: Tensor = (a @ b) / a.norm() / b.norm()
+    return cosine
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:

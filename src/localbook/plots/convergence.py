@@ -120,4 +120,5 @@ def _line(axes: Axes, look: Look, x: Values, y: Values) -> None:
 def _thin(points: Values) -> Values:
     """Keep the first point, the last, and some in between."""
     keep = np.unique(np.linspace(0, len(points) - 1, _DRAWN).round().astype(int))
-    return points[keep]
+    kept: Values = points[keep]
+    return kept
