@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from localbook.errors import ConfigError
+from localbook.local.checks import check_batch_norm
 from localbook.local.network import IsolatedNetwork
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
 from localbook.local.rules.reconcile import (
@@ -55,9 +56,11 @@ class SGR:
     weight : float, tuple of float, or callable
         λ >= 0; or one for each module, of which the first has no effect (no module is before it);
         or a schedule from the share of training that is over to either, resolved by :meth:`at`.
-    distance : str
+    distance : str or callable
         ``"squared"`` as above, ``"relative"`` (squared, over the squared length of the target) or
-        ``"cosine"`` (one minus the cosine, averaged over the samples).
+        ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
+        from per-sample gradients γ_l and targets δ_{l-1}, both (N, ...), to a scalar, such as the
+        controls of :mod:`localbook.experiments.ablation`.
     path : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
         ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
@@ -71,7 +74,7 @@ class SGR:
     """
 
     weight: Weight | Callable[[float], Weight] = 1.0
-    distance: str = "squared"
+    distance: str | Penalty = "squared"
     path: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
 
@@ -80,7 +83,7 @@ class SGR:
             ("distance", self.distance, list(DISTANCES)),
             ("path", self.path, list(PATHS)),
         ):
-            if name not in known:
+            if isinstance(name, str) and name not in known:
                 raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
         if self.path == "forward_over_reverse":
             load_forward_mode()  # here, for torch.compile had better not see it
@@ -120,7 +123,8 @@ class SGR:
         return torch.stack(losses)
 
     def _penalty(self, weight: float) -> Penalty:
-        return lambda gamma, target: weight * DISTANCES[self.distance](gamma, target)
+        distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
+        return lambda gamma, target: weight * distance(gamma, target)
 
     def _weights(self, modules: int) -> tuple[float, ...]:
         if callable(self.weight):
@@ -150,10 +154,4 @@ def check(net: IsolatedNetwork, x: Tensor) -> None:
                 f"module {number} has no parameter that requires grad; "
                 "unfreeze it or make it part of a neighbour."
             )
-    if len(x) == 1 and any(
-        part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
-        for part in net.modules()
-    ):
-        raise ConfigError(
-            "BatchNorm cannot be trained on a batch of one sample; give two or more at a time."
-        )
+    check_batch_norm(net, len(x))
