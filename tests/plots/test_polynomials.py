@@ -31,7 +31,8 @@ FIGURES = {
         np.arange(4.0), {"$f$": np.arange(4.0) - 1, "$H$": np.arange(4.0)}, np.array([1.0])
     ),
     "subdivisions": lambda: plots.subdivisions(
-        {"coarse": SIDES, "fine": SIDES}, dict(zip("ABC", TRIANGLE, strict=True))
+        {"coarse": SIDES, "fine": SIDES},
+        {name: (place, (5, 5)) for name, place in zip("ABC", TRIANGLE, strict=True)},
     ),
 }
 
@@ -60,7 +61,7 @@ def test_a_piece_and_its_dual_edge_have_one_colour():
 
 def test_parallel_edges_have_one_colour():
     twice = np.concatenate([SIDES, SIDES[:, ::-1] + 1])
-    (axes,) = plots.subdivisions({"parallel": twice}, {"A": TRIANGLE[0]}).axes
+    (axes,) = plots.subdivisions({"parallel": twice}, {"A": (TRIANGLE[0], (5, 5))}).axes
     (edges,) = axes.collections
     assert np.array_equal(edges.get_colors()[:3], edges.get_colors()[3:])
 

@@ -1,5 +1,6 @@
 """Comparing learning rules: tune each on the validation split, then train several seeds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -8,7 +9,7 @@ import torch
 from localbook.data.batches import DeviceImages
 from localbook.errors import TrainingError
 from localbook.experiments.registry import Job, Outcome, Row, Setting
-from localbook.local import IsolatedNetwork, Rule, Schedule, accuracy, train
+from localbook.local import IsolatedNetwork, Rule, Schedule, accuracy, figures, train
 from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
@@ -38,10 +39,17 @@ class ComparisonSetting(Setting, Protocol):
         """Return the learning rule."""
 
 
-def compare(job: Job) -> Outcome:
+def _nothing(net: IsolatedNetwork, test: DeviceImages) -> Row:
+    return {}
+
+
+def compare(
+    job: Job, measure: Callable[[IsolatedNetwork, DeviceImages], Row] = _nothing
+) -> Outcome:
     """Tune one method, train it with every seed, test each once at the end.
 
-    The job's setting is a :class:`ComparisonSetting`.
+    The job's setting is a :class:`ComparisonSetting`. What ``measure`` finds out about a trained
+    network, given the test images, joins the seed's row of results.
     """
     train_set = DeviceImages(job.sets["train"], job.device)
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
@@ -59,6 +67,7 @@ def compare(job: Job) -> Outcome:
             {"seed": seed, "test_accuracy": scores[-1], "test_accuracy_by_module": scores}
             | {key: rows[-1][key] for key in ("discord", "cosine")}
             | {"val_accuracy": rows[-1]["accuracy"][-1]}
+            | measure(net.eval(), test)
         )
     return Outcome(
         history=history,
@@ -112,14 +121,7 @@ def _train_one(
             schedule,
             seed=seed,
             checkpoint=job.partial / f"{name}.pt",
-            on_epoch=lambda row: bar.at(row["epoch"], _figures(row)),
+            on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
         )
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return net, rows, peak
-
-
-def _figures(row: Row) -> str:
-    """Return what a progress display says of an epoch: the last head's accuracy, mean discord."""
-    known = [value for value in row["discord"] if value is not None]
-    discord = f", discord {sum(known) / len(known):.2f}" if known else ""
-    return f"accuracy {row['accuracy'][-1]:.3f}{discord}, {row['images_per_s']:.0f} images/s"

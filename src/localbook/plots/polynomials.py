@@ -43,12 +43,16 @@ class DualPanel:
 
 @house_style()
 def curves_and_duals(panels: Sequence[DualPanel]) -> Figure:
-    """Draw planar hypersurfaces, and below each its dual subdivision.
+    """Draw planar hypersurfaces, and below each its dual subdivision; beside it if there is one.
 
     An edge has the colour of the pieces that it is dual to; edges of one direction share a colour.
     """
-    figure = new_figure(max(6.4, 2.15 * len(panels)), 4.9)
-    rows = figure.subplots(2, len(panels), squeeze=False)
+    if len(panels) == 1:
+        figure = new_figure(6.4, 3.1)
+        rows = figure.subplots(1, 2, squeeze=False).T
+    else:
+        figure = new_figure(max(6.4, 2.15 * len(panels)), 4.9)
+        rows = figure.subplots(2, len(panels), squeeze=False)
     for upper, lower, panel in zip(*rows, panels, strict=True):
         colours = _colours_of_directions(panel.edges)
         for axes, lines in ((upper, panel.segments), (lower, panel.edges)):
@@ -67,15 +71,17 @@ def curves_and_duals(panels: Sequence[DualPanel]) -> Figure:
 
 
 @house_style()
-def subdivisions(panels: Mapping[str, Array], names: Mapping[str, Array]) -> Figure:
+def subdivisions(
+    panels: Mapping[str, Array], names: Mapping[str, tuple[Array, tuple[float, float]]]
+) -> Figure:
     """Draw subdivisions of the same points side by side.
 
     Parameters
     ----------
     panels : mapping of str to float array, shape (m, 2, 2)
         For each title the edges.
-    names : mapping of str to float array, shape (2,)
-        Each point by its name.
+    names : mapping of str to a float array, shape (2,), and two floats
+        Each point by its name, and how many points to the right and up the name stands.
     """
     figure = new_figure(6.4, 3.3)
     for axes, (title, edges) in zip(
@@ -83,9 +89,11 @@ def subdivisions(panels: Mapping[str, Array], names: Mapping[str, Array]) -> Fig
     ):
         colours = _colours_of_directions(edges)
         axes.add_collection(LineCollection(list(edges), colors=colours, linewidths=2))
-        axes.plot(*np.array(list(names.values())).T, "o", color=_COLOURS[0])
-        for text, place in names.items():
-            axes.annotate(text, tuple(place), (5, 5), textcoords="offset points")
+        axes.plot(*np.array([place for place, _ in names.values()]).T, "o", color=_COLOURS[0])
+        for text, (place, offset) in names.items():
+            axes.annotate(
+                text, tuple(place), offset, textcoords="offset points", ha="center", va="center"
+            )
         _finish(axes, title, ("first exponent", "second exponent"))
     return figure
 
@@ -139,6 +147,10 @@ def curves(x: Array, values: Mapping[str, Array], zeros: Array) -> Figure:
         axes.plot(x, line, color=colour, linestyle=style, label=name)
     axes.axhline(0, color=PALETTE["purple"], linewidth=0.8)
     axes.plot(zeros, np.zeros(len(zeros)), "o", color=_COLOURS[0])
+    axes.vlines(
+        zeros, 0, 1, color=PALETTE["purple"], linewidth=0.8, linestyle=":",
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
     _label(axes, "", ("$x$", "value"))
     axes.legend()
     return figure
@@ -148,7 +160,8 @@ def _colours_of_directions(edges: Array) -> list[str]:
     """Return a colour for each fifth of the half circle, the same in every picture."""
     run = edges[:, 1] - edges[:, 0]
     fifths = np.floor(np.arctan2(run[:, 1], run[:, 0]) / np.pi * 5 + 0.6).astype(int) % 5
-    return [_COLOURS[k] for k in fifths.tolist()]
+    names = ("blue", "purple", "ochre", "vermilion", "green")
+    return [PALETTE[names[k]] for k in fifths.tolist()]
 
 
 def _finish(axes: Axes, title: str, labels: tuple[str, str]) -> None:

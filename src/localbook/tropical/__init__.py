@@ -6,6 +6,7 @@ from localbook.tropical.algebra_subdivision import Subdivision, dual_subdivision
 from localbook.tropical.boundary import DecisionBoundary, decision_boundary
 from localbook.tropical.conversion import from_torch
 from localbook.tropical.dual import DualPolytope, decision_polynomial, dual_polytope
+from localbook.tropical.dual_distance import DualDistance, dual_distance
 from localbook.tropical.hull_zonotopes import ZonotopeHull, hull_of_zonotopes
 from localbook.tropical.lifted import (
     LiftedZonotopes,
@@ -38,6 +39,14 @@ from localbook.tropical.pruning_masks import (
     without_neurons,
 )
 from localbook.tropical.regions import LinearRegions, linear_regions
+from localbook.tropical.tickets import (
+    Pruning,
+    Round,
+    initial_network,
+    iterative_pruning,
+    magnitude_masks,
+    masked,
+)
 from localbook.tropical.tolerance import TOLERANCE, Tolerance
 from localbook.tropical.zonotope import Zonotope
 from localbook.tropical.zonotope_exact import exact_vertices
@@ -46,6 +55,7 @@ from localbook.tropical.zonotope_hausdorff import hausdorff
 __all__ = [
     "TOLERANCE",
     "DecisionBoundary",
+    "DualDistance",
     "DualPolytope",
     "Generators",
     "Hypersurface",
@@ -53,7 +63,9 @@ __all__ = [
     "LinearRegions",
     "Plane",
     "PrunedNetwork",
+    "Pruning",
     "ReLUNetwork",
+    "Round",
     "Subdivision",
     "Tolerance",
     "TropicalPolynomial",
@@ -67,6 +79,7 @@ __all__ = [
     "common_factor",
     "decision_boundary",
     "decision_polynomial",
+    "dual_distance",
     "dual_polytope",
     "dual_subdivision",
     "essential",
@@ -78,9 +91,13 @@ __all__ = [
     "hausdorff",
     "hull_of_zonotopes",
     "hypersurface",
+    "initial_network",
+    "iterative_pruning",
     "keep_neurons",
     "keep_weights",
     "linear_regions",
+    "magnitude_masks",
+    "masked",
     "neuron_costs",
     "paper_branches",
     "penalty_keeping",

@@ -33,8 +33,9 @@ class TropicalPolynomial:
     attain the maximum are kept until ``essential()`` removes them.
 
     The operators are tropical, and a number stands for a constant: with ``x, y = variables(2)`` the
-    expression ``2 * x + y + 0`` is max(2 + x, y, 0). ``==`` compares monomials, exactly; two
-    polynomials without superfluous monomials are equal where the functions are.
+    expression ``2 * x + y + 0`` is max(2 + x, y, 0). Python's ``sum`` and ``math.prod`` start from
+    the numbers 0 and 1, which are not neutral here: use ``functools.reduce``. ``==`` compares
+    monomials, exactly; polynomials without superfluous monomials are equal where the functions are.
 
     Attributes
     ----------
