@@ -29,42 +29,8 @@ from localbook.local.targets import mixed, smoothed
 Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
-<<<<<<< HEAD
 _CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
-=======
 _ALIGNED_IMAGES = 32  # few: this one goes back through the whole network, and must not set the peak
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train: SGD with Nesterov momentum, warm-up, then cosine to zero.
-
-    Attributes
-    ----------
-    epochs, batch_size : int
-    lr : float
-        The peak learning rate.
-    warmup : float
-        The share of all steps in which the learning rate rises linearly.
-    momentum, weight_decay : float
-    augment : Augment
-    """
-
-    epochs: int
-    batch_size: int
-    lr: float
-    warmup: float = 0.15
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    augment: Augment = field(default_factory=Augment)
-
-    def factor(self, step: int, total: int) -> float:
-        """Return the share of the peak learning rate used at ``step`` of ``total``."""
-        rise = max(1, round(self.warmup * total))
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
->>>>>>> convergence
 
 
 def train(
