@@ -12,9 +12,10 @@ from pathlib import Path
 
 from localbook import __version__
 from localbook.errors import LocalbookError, RecordError
-from localbook.paths import checkout, recorded_runs
+from localbook.paths import checkout, recorded_benchmarks, recorded_runs
 
 _OWN = Path("runs")  # where the runs of an installed package go: the current folder
+_BENCHMARKS = Path("benchmarks")  # and its benchmarks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +51,24 @@ def _run(args: argparse.Namespace) -> None:
     )
     for path in paths:
         print(path)
+
+
+def _bench(args: argparse.Namespace) -> None:
+    # Before numpy starts its threads: times of one thread can be compared between machines.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    from localbook import benchmarks
+    from localbook.benchmarks.record import as_json
+
+    def report(row: benchmarks.Row) -> None:
+        print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)
+
+    found = benchmarks.run(args.name, report=report)
+    if args.json:
+        print(as_json(found))
+    else:
+        print(f"{benchmarks.table(found)}\n\n{benchmarks.caption(found)}")
+    print(benchmarks.write(found, args.out), file=sys.stderr)
 
 
 def _runs_list(args: argparse.Namespace) -> None:
@@ -102,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"localbook {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run an experiment and record it"))
+    _add_bench(commands.add_parser("bench", help="measure times and memory beside baselines"))
     _add_runs(commands.add_parser("runs", help="list, show or compare run records"))
     _add_data(commands.add_parser("data", help="list, fetch or check image sets"))
     return parser
@@ -120,6 +140,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_out(parser, recorded_runs() if checkout() else _OWN)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.set_defaults(call=_run)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="zonotope, boundary or regions: the question")
+    parser.add_argument("--json", action="store_true", help="print the record, not a table")
+    _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)
+    parser.set_defaults(call=_bench)
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:

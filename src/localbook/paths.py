@@ -26,3 +26,9 @@ def recorded_runs() -> Path:
     """Return the folder of the run records that the book shows."""
     root = checkout()
     return root / "data" / "runs" if root else _PACKAGE / "recorded"
+
+
+def recorded_benchmarks() -> Path:
+    """Return the folder of the recorded benchmarks that the book shows."""
+    root = checkout()
+    return root / "data" / "benchmarks" if root else _PACKAGE / "recorded_benchmarks"

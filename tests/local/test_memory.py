@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal
 from localbook.local.heads import add_heads
-from localbook.local.memory import SavedBytes, saved_bytes
+from localbook.local.memory import SavedBytes, saved_bytes, saved_course
 from localbook.local.models import small_vit
 from localbook.local.rules.checkpointed import CheckpointedBP
 from localbook.local.split import split
@@ -118,6 +118,21 @@ def test_modules_of_a_split_model() -> None:
     y = torch.tensor([0, 9])
     bp, local = saved_bytes(BP(), net, x, y), saved_bytes(PlainLocal(), net, x, y)
     assert local.peak < 0.4 * bp.peak  # four balanced modules
+
+
+@pytest.mark.parametrize("rule", [BP(), CheckpointedBP(), PlainLocal(), SGR(1.0)])
+def test_what_is_held_rises_to_the_peak_and_falls_to_nothing(rule: object) -> None:
+    net, (x, y) = convnet(), images()
+    course = saved_course(rule, net, x, y)
+    assert course[0] == course[-1] == 0
+    assert min(course) == 0
+    assert max(course) == saved_bytes(rule, net, x, y).peak
+
+
+def test_local_learning_holds_nothing_between_two_modules() -> None:
+    net, (x, y) = convnet(), images()
+    assert saved_course(PlainLocal(), net, x, y)[1:-1].count(0) >= len(net) - 1
+    assert 0 not in saved_course(BP(), net, x, y)[1:-1]
 
 
 def test_forward_over_reverse_cannot_be_measured_by_hooks() -> None:

@@ -1,4 +1,7 @@
+import copy
+import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,7 +11,17 @@ from torch import nn
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
 from localbook.errors import ConfigError, TrainingError
-from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal, Schedule, train
+from localbook.local import (
+    BP,
+    SGR,
+    Compute,
+    ConvNet,
+    IsolatedNetwork,
+    PlainLocal,
+    Schedule,
+    figures,
+    train,
+)
 
 SCHEDULE = Schedule(epochs=4, batch_size=16, lr=0.1, augment=Augment(crop=1, flip=True))
 MODEL = ConvNet((4, 6), (1, 2))
@@ -145,11 +158,161 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
     net = MODEL.build(3, 4, 0)
     net.local_modules[1].insert(0, Explodes())
     data, checkpoint = images(), tmp_path / "run.pt"
-    with pytest.raises(TrainingError, match=r"module 2 is not a number in epoch 3"):
-        train(net, PlainLocal(), data, data, SCHEDULE, seed=0, checkpoint=checkpoint)
+    after = []
+    with pytest.raises(
+        TrainingError,
+        match=r"module 2 is not a number in epoch 3; lower the learning rate or λ. The network is "
+        r"back in its state after epoch 2, and the checkpoint holds the same",
+    ):
+        train(
+            net, PlainLocal(), data, data, SCHEDULE, seed=0, checkpoint=checkpoint,
+            on_epoch=lambda row: after.append(copy.deepcopy(net.state_dict())),
+        )  # fmt: skip
     kept = torch.load(checkpoint, weights_only=True)
     assert len(kept["history"]) == 2
-    assert all(torch.isfinite(v).all() for v in kept["net"].values())
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, kept["net"][name]), name
+        assert torch.equal(value, after[1][name]), name
+        assert torch.isfinite(value).all()
+
+
+def test_weights_broken_by_an_epochs_last_step_are_not_kept():
+    class Poisons(PlainLocal):
+        """Gives the second module an infinite gradient at the last step of the second epoch."""
+
+        steps = 0
+
+        def gradients(self, net, x, y):
+            losses = super().gradients(net, x, y)
+            Poisons.steps += 1
+            if Poisons.steps == 8:
+                net.local_modules[1][0].weight.grad.fill_(float("inf"))
+            return losses
+
+    net, data, after = MODEL.build(3, 4, 0), images(), []
+    with pytest.raises(
+        TrainingError,
+        match=r"a weight of module 2 is not a number in epoch 2; .* state after epoch 1\.$",
+    ):
+        train(
+            net, Poisons(), data, data, SCHEDULE, seed=0,
+            on_epoch=lambda row: after.append(copy.deepcopy(net.state_dict())),
+        )  # fmt: skip
+    assert len(after) == 1
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, after[0][name]), name
+
+
+RICH = replace(
+    SCHEDULE, optimiser="adamw", lr=0.01, clip=0.5, label_smoothing=0.1, mixup=0.4, ema=0.8
+)
+HALF = Compute(bf16=True, channels_last=True)
+
+
+@pytest.mark.parametrize("compute", [Compute(), HALF])
+def test_everything_at_once_continues_to_the_same_bits(tmp_path, compute):
+    data, rule = images(), SGR(weight=0.1)
+    whole_net = MODEL.build(3, 4, 0)
+    whole = train(whole_net, rule, data, data, RICH, seed=5, compute=compute)
+
+    def interrupt(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    options = {"seed": 5, "checkpoint": tmp_path / "run.pt", "compute": compute}
+    with pytest.raises(KeyboardInterrupt):
+        train(MODEL.build(3, 4, 0), rule, data, data, RICH, **options, on_epoch=interrupt)
+    for _ in range(2):  # continued, and then found finished
+        net = MODEL.build(3, 4, seed=99)
+        assert without_times(train(net, rule, data, data, RICH, **options)) == without_times(whole)
+        for name, value in whole_net.state_dict().items():
+            assert torch.equal(value, net.state_dict()[name]), name
+
+
+def test_the_average_is_measured_and_left_in_the_network():
+    class Watches(BP):
+        """Keeps the weights at the start of every step."""
+
+        seen: ClassVar = []
+
+        def gradients(self, net, x, y):
+            self.seen.append(net.local_modules[0][0].weight.detach().clone())
+            return super().gradients(net, x, y)
+
+    data, net = images(), MODEL.build(3, 4, 0)
+    schedule = replace(SCHEDULE, epochs=2, ema=0.75)
+    history = train(net, Watches(), data, data, schedule, seed=0)
+    after = Watches.seen[1:]  # the weights after every step but the last
+    mean = after[0]
+    for weight in after[1:]:
+        mean = 0.75 * mean + 0.25 * weight
+    raw = MODEL.build(3, 4, 0)
+    train(raw, BP(), data, data, replace(schedule, ema=0.0), seed=0)
+    mean = 0.75 * mean + 0.25 * raw.local_modules[0][0].weight
+    assert torch.allclose(net.local_modules[0][0].weight, mean, atol=1e-6)
+    x, y = data.at(slice(0, None))
+    with torch.no_grad():
+        share = (net.eval()(x).argmax(1) == y).float().mean()
+    assert history[-1]["accuracy"][-1] == pytest.approx(float(share), abs=1e-6)
+
+
+def test_clipping_bounds_each_module_by_itself():
+    class Steep(BP):
+        """Makes the first module's gradient long, the second's short; checks them in the next."""
+
+        def gradients(self, net, x, y):
+            for number, pair in enumerate(net.pairs(), start=1):
+                for part in pair:
+                    for p in part.parameters():
+                        p.grad = torch.full_like(p, 10.0 if number == 1 else 1e-4)
+            return torch.zeros(2)
+
+    data, schedule = images(), Schedule(1, 64, 1.0, warmup=0.0, momentum=0.0, weight_decay=0.0)
+    moved = []
+    for clip in (0.0, 0.5):
+        net, before = MODEL.build(3, 4, 0), MODEL.build(3, 4, 0)
+        train(net, Steep(), data, data, replace(schedule, clip=clip), seed=0)
+        pairs = zip(net.pairs(), before.pairs(), strict=True)
+        moved.append([
+            torch.cat([
+                (p - q).flatten()
+                for a, b in zip(mine, theirs, strict=True)
+                for p, q in zip(a.parameters(), b.parameters(), strict=True)
+            ]).norm().item()
+            for mine, theirs in pairs
+        ])  # fmt: skip
+    assert moved[0][0] > 100
+    assert moved[1][0] == pytest.approx(0.5, rel=1e-3)
+    assert moved[1][1] == pytest.approx(moved[0][1], rel=1e-3)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_fused_steps_are_the_textbooks(optimiser):
+    schedule = replace(SCHEDULE, epochs=1, optimiser=optimiser, lr=0.01, augment=Augment())
+    data, net, slow = images(16), MODEL.build(3, 4, 0), MODEL.build(3, 4, 0)
+    train(net, BP(), data, data, schedule, seed=3)
+    generator = torch.Generator().manual_seed(3 * 1_000_003 + 1)
+    kind = torch.optim.SGD if optimiser == "sgd" else torch.optim.AdamW
+    more = {"momentum": 0.9, "nesterov": True} if optimiser == "sgd" else {}
+    step = kind(slow.parameters(), 0.01, weight_decay=5e-4, foreach=False, fused=False, **more)
+    for x, y in data.epoch(16, generator):
+        BP().gradients(slow, x, y)
+        step.step()
+    for mine, theirs in zip(net.parameters(), slow.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_the_display_says_accuracy_discord_speed_and_memory():
+    data, said = images(), []
+    rows = train(
+        MODEL.build(3, 4, 0), SGR(1.0), data, data, SCHEDULE, seed=0,
+        on_epoch=lambda row: said.append((row, figures(row))),
+    )  # fmt: skip
+    assert "memory_bytes" not in rows[0]  # differs from run to run
+    row, line = said[0]
+    assert row["memory_bytes"] > 10 * 2**20
+    assert re.fullmatch(r"accuracy \d\.\d{3}, discord \d+\.\d\d, \d+ images/s, \d+\.\d GiB", line)
+    assert figures(row | {"memory_bytes": None, "discord": [None]}).endswith("images/s")
 
 
 def test_heads_must_have_enough_classes():
@@ -179,3 +342,12 @@ def test_one_module_alone_can_be_trained():
     net = IsolatedNetwork([nn.Flatten()], [nn.Linear(192, 4)])
     history = train(net, PlainLocal(), data, data, SCHEDULE, seed=0)
     assert history[-1]["discord"] == [None]
+
+
+def test_each_epoch_says_how_aligned_the_modules_are_with_the_last_loss():
+    data = images()
+    history = train(MODEL.build(3, 4, 0), PlainLocal(), data, data, SCHEDULE, seed=0)
+    for row in history:
+        first, last = row["alignment"]
+        assert last == pytest.approx(1, abs=1e-5)  # the last module's own loss is the last loss
+        assert -1 <= first < 0.999

@@ -172,8 +172,9 @@ def test_provenance_names_commit_and_changes(tmp_path, monkeypatch):
     clean = runs.provenance()
     assert len(clean["commit"]) == 40
     assert clean["dirty"] is False
-    (tmp_path / "data" / "runs").mkdir(parents=True)
-    (tmp_path / "data" / "runs" / "new.json").write_text("{}")
+    for folder in ("runs", "benchmarks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "new.json").write_text("{}")
     assert runs.provenance()["dirty"] is False  # a record being written is no change of the code
     (tmp_path / "code.py").write_text("2")
     assert runs.provenance()["dirty"] is True

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
-from localbook.tropical import TropicalPolynomial, TropicalRational, Zonotope
+from localbook.tropical import TropicalPolynomial, TropicalRational, Zonotope, variables
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -63,6 +63,9 @@ def test_polynomials_form_a_commutative_semiring(triple):
         (p**1, p),
     ):
         assert monomials(left) == monomials(right)
+        assert left == right
+        assert hash(left) == hash(right)
+    assert (p == q) == (monomials(p) == monomials(q))
 
 
 @SETTINGS
@@ -76,6 +79,81 @@ def test_rational_operations_are_those_of_functions(first, second, points):
     assert np.array_equal((f + g)(x), np.maximum(f(x), g(x)))
     assert np.array_equal((f * g)(x), f(x) + g(x))
     assert np.array_equal((f / g)(x), f(x) - g(x))
+    assert np.array_equal((f**2)(x), 2 * f(x))
+    assert np.array_equal((f**-3)(x), -3 * f(x))
+    assert f.dimension == d
+
+
+@SETTINGS
+@given(TRIPLES, POINTS, st.integers(-5, 5))
+def test_numbers_and_polynomials_are_quotients_and_constants(triple, points, k):
+    p, q, r = triple
+    f, x = q / r, points[:, : p.dimension]
+    for number in (k, float(k), np.float64(k), np.int64(k)):
+        for left, right in (
+            (p + number, np.maximum(p(x), k)),
+            (number + p, np.maximum(p(x), k)),
+            (number * p, p(x) + k),
+            (p / number, p(x) - k),
+            (number / p, k - p(x)),
+            (number + f, np.maximum(f(x), k)),
+            (f * number, f(x) + k),
+            (number / f, k - f(x)),
+        ):
+            assert np.array_equal(left(x), right)
+    for left, right in (
+        (p + f, np.maximum(p(x), f(x))),
+        (f + p, np.maximum(p(x), f(x))),
+        (p * f, p(x) + f(x)),
+        (p / f, p(x) - f(x)),
+        (f / p, f(x) - p(x)),
+    ):
+        assert isinstance(left, TropicalRational)
+        assert np.array_equal(left(x), right)
+
+
+def test_expressions_read_as_they_are_written():
+    x, y = variables(2)
+    line = 0 + x + 2 * y
+    assert monomials(line) == [([0, 0], 0), ([0, 1], 2), ([1, 0], 0)]
+    assert str(line) == "max(0, 2 + x2, x1)"
+    assert str(x * y**0.5 * -1.25) == "-1.25 + x1 + 0.5 x2"
+    assert str(TropicalPolynomial([[-1, 0], [0, -2]], [-3, 0])) == "max(-3 - x1, -2 x2)"
+    assert str(x**0) == "0"
+    assert str(line / x) == "max(0, 2 + x2, x1) - (x1)"
+    assert str(x / line) == "x1 - max(0, 2 + x2, x1)"
+    assert repr(line) == "<TropicalPolynomial max(0, 2 + x2, x1)>"
+    assert repr(x / y) == "<TropicalRational x1 - (x2)>"
+    many = TropicalPolynomial(np.arange(15)[:, None], np.zeros(15))
+    assert len(many) == 15
+    assert str(many).startswith("max(0, x1, 2 x1, ")
+    assert str(many).endswith("11 x1, ... 3 more)")
+
+
+def test_negative_zero_is_zero():
+    x, y = variables(2)
+    assert str(-0.0 * x) == "x1"
+    assert hash(TropicalPolynomial([[-0.0, 1]], [-0.0])) == hash(y)
+
+
+def test_operands_of_other_kinds_are_refused():
+    (x,) = variables(1)
+    for wrong in ("2", None, {}, 1j, np.zeros(2)):
+        for expression in (
+            lambda w: x + w, lambda w: w * x, lambda w: x / w, lambda w: w / x,
+            lambda w: x / x + w, lambda w: w * (x / x), lambda w: w / (x / x),
+            lambda w: (x / x) / w,
+        ):  # fmt: skip
+            with pytest.raises(TypeError, match=r"unsupported operand|non-int|ufuncs"):
+                expression(wrong)
+    assert (x == 3) is False
+    for count in (0, -1, 2.0, "2"):
+        with pytest.raises(GeometryError, match="variables; ask for 1 or more"):
+            variables(count)
+    with pytest.raises(GeometryError, match="the coefficients must be finite"):
+        x + -np.inf
+    with pytest.raises(GeometryError, match="in 1 and 2 variables do not combine"):
+        (x / x) * variables(2)[0]
 
 
 def test_a_product_of_binomials_has_a_zonotope_for_its_newton_polytope():

@@ -94,6 +94,8 @@ def test_the_tropical_plane_has_six_polygons():
     plane = TropicalPolynomial(np.vstack([np.zeros(3), np.eye(3)]), np.zeros(4))
     found = hypersurface(plane, [(-1, 1)] * 3)
     assert len(found.pieces) == 6
+    with pytest.raises(GeometryError, match="has polygons; use its pieces"):
+        _ = found.segments
     assert sorted(map(tuple, found.pairs.tolist())) == [
         (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3),
     ]  # fmt: skip

@@ -8,18 +8,37 @@ from collections.abc import Mapping
 
 from localbook.errors import ConfigError
 from localbook.experiments.ablation import SGR_ABLATION
+from localbook.experiments.attacks import (
+    TROPICAL_ATTACK,
+    TROPICAL_ATTACK_DEEP,
+    TROPICAL_ATTACK_DIGITS,
+)
 from localbook.experiments.boundaries import BOUNDARIES
+from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
+from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
+from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
+    "bp-free-digits": BP_FREE_DIGITS,
+    "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
     "imagenet-subset": IMAGENET_SUBSET,
+    "lottery-tickets": LOTTERY_TICKETS,
+    "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,
+    "tropical-attack": TROPICAL_ATTACK,
+    "tropical-attack-deep": TROPICAL_ATTACK_DEEP,
+    "tropical-attack-digits": TROPICAL_ATTACK_DIGITS,
+    "tropical-pruning": DIGITS,
+    "tropical-pruning-mnist": MNIST,
+    "tropical-pruning-vgg16": VGG16,
+    "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
 }
 

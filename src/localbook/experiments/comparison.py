@@ -9,7 +9,7 @@ import torch
 from localbook.data.batches import DeviceImages
 from localbook.errors import TrainingError
 from localbook.experiments.registry import Job, Outcome, Row, Setting
-from localbook.local import IsolatedNetwork, Rule, Schedule, accuracy, train
+from localbook.local import IsolatedNetwork, Rule, Schedule, accuracy, figures, train
 from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
@@ -121,14 +121,7 @@ def _train_one(
             schedule,
             seed=seed,
             checkpoint=job.partial / f"{name}.pt",
-            on_epoch=lambda row: bar.at(row["epoch"], _figures(row)),
+            on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
         )
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return net, rows, peak
-
-
-def _figures(row: Row) -> str:
-    """Return what a progress display says of an epoch: the last head's accuracy, mean discord."""
-    known = [value for value in row["discord"] if value is not None]
-    discord = f", discord {sum(known) / len(known):.2f}" if known else ""
-    return f"accuracy {row['accuracy'][-1]:.3f}{discord}, {row['images_per_s']:.0f} images/s"

@@ -52,6 +52,21 @@ def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Saved
     ConfigError
         If the rule differentiates by torch.func.
     """
+    ledger = _watched(rule, net, x, y)
+    return SavedBytes(ledger.peak, tuple(ledger.peak_of[number] for number in range(len(net))))
+
+
+def saved_course(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> list[int]:
+    """Return how the bytes held for backward rise and fall while a rule runs on one batch.
+
+    One number for each tensor saved or dropped, counted as by :func:`saved_bytes`, which says what
+    is measured and what is refused; the first and the last are 0.
+    """
+    return _watched(rule, net, x, y).course
+
+
+def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> "SavedTensors":
+    """Run a rule on a copy of the network under the hooks of a ledger."""
     net = copy.deepcopy(net)
     net.zero_grad(set_to_none=True)
     ledger = SavedTensors([*net.parameters(), *net.buffers()])
@@ -69,7 +84,7 @@ def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Saved
                 "torch.func hides its saved tensors, so this rule cannot be measured by hooks; "
                 "measure the double-backward path, or the allocator's peak on a GPU."
             ) from error
-    return SavedBytes(ledger.peak, tuple(ledger.peak_of[number] for number in range(len(net))))
+    return ledger
 
 
 class SavedTensors:
@@ -88,12 +103,15 @@ class SavedTensors:
         The most bytes held at once.
     peak_of : Counter
         The most bytes held at once for each owner.
+    course : list of int
+        The bytes held at the start and after each change.
     """
 
     def __init__(self, ignore: Iterable[Tensor]) -> None:
         self.owner = 0
         self.peak = 0
         self.peak_of: Counter[int] = Counter()
+        self.course = [0]
         self._now = 0
         self._now_of: Counter[int] = Counter()
         self._ignored = {_address(tensor) for tensor in ignore}
@@ -124,6 +142,7 @@ class SavedTensors:
 
     def _change(self, owner: int, size: int) -> None:
         self._now += size
+        self.course.append(self._now)
         self._now_of[owner] += size
         self.peak = max(self.peak, self._now)
         self.peak_of[owner] = max(self.peak_of[owner], self._now_of[owner])

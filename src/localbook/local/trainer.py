@@ -1,57 +1,36 @@
 """Training that can be interrupted at any moment and continued to the same numbers."""
 
 import math
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from localbook.data.batches import Augment, DeviceImages
-from localbook.errors import ConfigError, TrainingError
+from localbook.data.batches import DeviceImages
+from localbook.errors import TrainingError
+from localbook.local import checkpoint as checkpoints
+from localbook.local.checks import check_batch_norm, check_heads, check_inputs, check_trainable
+from localbook.local.compute import Compute
 from localbook.local.diagnostics import accuracy, discord
+from localbook.local.diagnostics_alignment import telescope
 from localbook.local.network import IsolatedNetwork
+from localbook.local.ranks import Ranks
+from localbook.local.reporting import memory_used
 from localbook.local.rules import Rule, Scheduled
+from localbook.local.schedule import Schedule
+from localbook.local.targets import mixed, smoothed
 
 Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train: SGD with Nesterov momentum, warm-up, then cosine to zero.
-
-    Attributes
-    ----------
-    epochs, batch_size : int
-    lr : float
-        The peak learning rate.
-    warmup : float
-        The share of all steps in which the learning rate rises linearly.
-    momentum, weight_decay : float
-    augment : Augment
-    """
-
-    epochs: int
-    batch_size: int
-    lr: float
-    warmup: float = 0.15
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    augment: Augment = field(default_factory=Augment)
-
-    def factor(self, step: int, total: int) -> float:
-        """Return the share of the peak learning rate used at ``step`` of ``total``."""
-        rise = max(1, round(self.warmup * total))
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+_CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
+_ALIGNED_IMAGES = 32  # few: this one goes back through the whole network, and must not set the peak
 
 
 def train(
@@ -64,16 +43,20 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Row], None] = lambda row: None,
+    compute: Compute | None = None,
 ) -> list[Row]:
     """Train a network by a rule and return one row of measurements for each epoch.
 
     Everything random in an epoch is drawn from (seed, epoch), so a run that continues from its
-    checkpoint takes the same steps as one that was never interrupted.
+    checkpoint takes the same steps as one that was never interrupted. In a process that joined
+    others (:func:`localbook.local.ranks.joined`), each trains on its share of every batch, and the
+    first one alone writes the checkpoint and calls ``on_epoch``.
 
     Parameters
     ----------
     net : IsolatedNetwork
-        Trained in place; on the device of ``data``.
+        Trained in place; on the device of ``data``. Ends with the averaged weights if the schedule
+        has an average.
     rule : Rule
         One with a schedule (:class:`localbook.local.rules.Scheduled`) is asked anew each epoch.
     data, held_out : DeviceImages
@@ -83,73 +66,208 @@ def train(
     checkpoint : Path, optional
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
-        Called with each new row, for progress displays.
+        Called with each new row and its ``memory_bytes``, for progress displays; see
+        :func:`localbook.local.reporting.figures`.
+    compute : Compute, optional
+        Precision, memory format and compilation; float32 as it comes if not given.
 
     Returns
     -------
     list of dict
-        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord`` and ``cosine`` (a list with one
-        number for each module; NaN becomes None), ``seconds`` and ``images_per_s``.
+        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord``, ``cosine`` and ``alignment``
+        (a list with one number for each module; NaN becomes None), ``seconds`` and
+        ``images_per_s``. Alignment is the cosine between the gradient of a module's own
+        cross-entropy and that of the last loss, whatever rule trains it.
 
     Raises
     ------
     TrainingError
-        When a module's loss is no longer finite; the checkpoint of the last good epoch is kept.
+        When a module's loss or weights are no longer finite. The network is put back in its state
+        after the last good epoch, and so is the checkpoint.
     ConfigError
-        When labels and heads do not fit, or the checkpoint belongs to another run.
+        When network, data, rule, device or checkpoint do not fit each other.
     """
-    _check_heads(net, data)
-    optimiser = torch.optim.SGD(
-        net.parameters(),
-        schedule.lr,
-        schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        nesterov=schedule.momentum > 0,
-    )
-    identity = f"{rule} {schedule} seed={seed} modules={len(net)} images={len(data)}"
-    identity = re.sub(r" at 0x[0-9a-f]+", "", identity)  # a function's address differs each time
-    history = _restore(checkpoint, identity, net, optimiser)
+    job = _Job.checked(net, rule, data, schedule, seed, compute or Compute())
+    run = job.run
+    history = run.resume(checkpoint)
+    job.ranks.check_same(len(history), "how many epochs are done")
+    job.ranks.follow_first([*net.parameters(), *net.buffers()])
+    good = run.packed(history)
     for epoch in range(len(history) + 1, schedule.epochs + 1):
         start = time.perf_counter()
-        progress = (epoch - 1) / schedule.epochs
-        current = rule.at(progress) if isinstance(rule, Scheduled) else rule
-        loss = _one_epoch(net, current, data, schedule, optimiser, seed, epoch)
+        try:
+            loss = _one_epoch(job, epoch)
+        except _NotFiniteError as error:
+            run.restore(good)
+            kept = "" if checkpoint is None else ", and the checkpoint holds the same"
+            raise TrainingError(
+                f"{error} in epoch {epoch}; lower the learning rate or λ. The network is back in "
+                f"its state after epoch {epoch - 1}{kept}."
+            ) from None
         seconds = time.perf_counter() - start
-        row = {"epoch": epoch, "loss": _numbers(loss)} | _measure(net, held_out)
+        row = {"epoch": epoch, "loss": _numbers(loss)} | _measure(job.measured, held_out)
         row |= {"seconds": round(seconds, 3), "images_per_s": round(len(data) / seconds, 1)}
         history.append(row)
-        if checkpoint is not None:
-            _save(checkpoint, identity, net, optimiser, history)
-        on_epoch(row)
+        good = run.packed(history)
+        if job.ranks.rank == 0:
+            if checkpoint is not None:
+                checkpoints.write(checkpoint, good)
+            on_epoch(row | {"memory_bytes": memory_used(data.labels.device)})
+    if job.average is not None:
+        net.load_state_dict(job.measured.state_dict())
     return history
 
 
-def _one_epoch(
-    net: IsolatedNetwork,
-    rule: Rule,
-    data: DeviceImages,
-    schedule: Schedule,
-    optimiser: torch.optim.Optimizer,
-    seed: int,
-    epoch: int,
-) -> Tensor:
+class _NotFiniteError(Exception):
+    """A sentence's beginning: what is no longer a number."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training run that has passed its checks.
+
+    ``fast`` is the network as it is trained, with the weights of ``net``; ``measured`` is the one
+    that is measured, ``net`` or its average.
+    """
+
+    net: IsolatedNetwork
+    fast: IsolatedNetwork
+    average: AveragedModel | None
+    rule: Rule
+    data: DeviceImages
+    schedule: Schedule
+    seed: int
+    compute: Compute
+    classes: int
+    ranks: Ranks
+    optimiser: torch.optim.Optimizer
+    run: checkpoints.Run
+
+    @classmethod
+    def checked(
+        cls,
+        net: IsolatedNetwork,
+        rule: Rule,
+        data: DeviceImages,
+        schedule: Schedule,
+        seed: int,
+        compute: Compute,
+    ) -> "_Job":
+        ranks = Ranks.here()
+        ranks.check_batch(schedule.batch_size)
+        check_trainable(net)
+        check_batch_norm(net.train(), schedule.batch_size // ranks.size)
+        few, _ = data.at(slice(0, 2))
+        check_inputs(few)
+        classes = check_heads(net, few, data.labels, soft=schedule.soft)
+        fast = compute.prepared(net, rule, few)
+        average = _averaged(net, schedule.ema) if schedule.ema else None
+        optimiser = _optimiser(net, schedule, data.labels.device)
+        identity = checkpoints.identity(
+            rule,
+            schedule,
+            compute,
+            f"seed={seed} modules={len(net)} images={len(data)}",
+            ranks.size,
+        )
+        run = checkpoints.Run(identity, net, optimiser, average)
+        return cls(
+            net, fast, average, rule, data, schedule, seed, compute, classes, ranks, optimiser, run
+        )
+
+    @property
+    def measured(self) -> IsolatedNetwork:
+        if self.average is None:
+            return self.net
+        return cast(IsolatedNetwork, self.average.module)
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield this process's share of the epoch's batches, in the form the rule gets them.
+
+        Every process draws the joint batch, so that together they see what one would.
+        """
+        generator = torch.Generator(self.data.labels.device).manual_seed(self.draw(epoch))
+        shares = np.random.default_rng([self.seed, epoch])
+        schedule = self.schedule
+        for x, y in self.data.epoch(schedule.batch_size, generator, schedule.augment):
+            if schedule.soft:
+                y = smoothed(y, self.classes, schedule.label_smoothing)  # (N, classes)
+            if schedule.mixup:
+                x, y = mixed(x, y, shares.beta(schedule.mixup, schedule.mixup))
+            yield self.compute.arranged(self.ranks.share(x)), self.ranks.share(y)
+
+    def draw(self, epoch: int) -> int:
+        """Return the seed of an epoch."""
+        return 1_000_003 * self.seed + epoch
+
+
+def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
+    def moved(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        # BatchNorm counts its batches in an integer, which has no mean
+        return torch.lerp(mean, new, 1 - decay) if mean.is_floating_point() else new
+
+    return AveragedModel(net, avg_fn=moved, use_buffers=True)
+
+
+def _optimiser(
+    net: IsolatedNetwork, schedule: Schedule, device: torch.device
+) -> torch.optim.Optimizer:
+    decay, fused = schedule.weight_decay, device.type in ("cpu", "cuda")
+    if schedule.optimiser == "adamw":
+        betas = (schedule.momentum, 0.999)
+        return torch.optim.AdamW(
+            net.parameters(), schedule.lr, betas, weight_decay=decay, fused=fused
+        )
+    return torch.optim.SGD(
+        net.parameters(),
+        schedule.lr,
+        schedule.momentum,
+        weight_decay=decay,
+        nesterov=schedule.momentum > 0,
+        fused=fused,
+    )
+
+
+def _one_epoch(job: _Job, epoch: int) -> Tensor:
     """Take one epoch's steps and return the mean loss of each head, shape (L,)."""
-    net.train()
-    generator = torch.Generator(data.labels.device).manual_seed(1_000_003 * seed + epoch)
-    steps = len(data) // schedule.batch_size
-    total = torch.zeros(len(net), device=data.labels.device)
-    batches = data.epoch(schedule.batch_size, generator, schedule.augment)
-    devices = [data.labels.device] if data.labels.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):  # dropout and the like draw from the global state
-        torch.manual_seed(1_000_003 * seed + epoch)
-        for step, (x, y) in enumerate(batches, start=(epoch - 1) * steps):
-            for group in optimiser.param_groups:
-                group["lr"] = schedule.lr * schedule.factor(step, schedule.epochs * steps)
-            optimiser.zero_grad(set_to_none=True)
-            total += rule.gradients(net, x, y)
-            optimiser.step()
-    _check_finite(total, epoch)
+    progress = (epoch - 1) / job.schedule.epochs
+    rule = job.rule.at(progress) if isinstance(job.rule, Scheduled) else job.rule
+    job.net.train()
+    job.fast.train()
+    device = job.data.labels.device
+    steps = len(job.data) // job.schedule.batch_size
+    total = torch.zeros(len(job.net), device=device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        # dropout and the like draw from the global state, and differently in each process
+        torch.manual_seed(job.draw(epoch) + (job.ranks.rank << 40))
+        for step, (x, y) in enumerate(job.batches(epoch), start=1):
+            total += _step(job, rule, x, y, (epoch - 1) * steps + step - 1, steps)
+            if step % _CHECK_EVERY == 0 or step == steps:
+                job.ranks.average([total])  # so that all processes stop together
+                _check_finite(total)
+    job.ranks.average(b for b in job.run.buffers() if b.is_floating_point())
+    _check_weights(job.net)
     return total / steps
+
+
+def _step(job: _Job, rule: Rule, x: Tensor, y: Tensor, step: int, steps: int) -> Tensor:
+    """Take one step and return the loss of each head, shape (L,)."""
+    rate = job.schedule.lr * job.schedule.factor(step, job.schedule.epochs * steps)
+    for group in job.optimiser.param_groups:
+        group["lr"] = rate
+    job.optimiser.zero_grad(set_to_none=True)
+    with job.compute.precision(x.device):
+        losses = rule.gradients(job.fast, x, y)
+    job.ranks.average(p.grad for p in job.net.parameters() if p.grad is not None)
+    if job.schedule.clip:
+        for pair in job.net.pairs():
+            nn.utils.clip_grad_norm_(
+                [p for part in pair for p in part.parameters()], job.schedule.clip
+            )
+    job.optimiser.step()
+    if job.average is not None:
+        job.average.update_parameters(job.net)
+    return losses
 
 
 def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
@@ -159,6 +277,7 @@ def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
         "accuracy": _numbers(accuracy(net, held_out.in_order(_EVAL_BATCH))),
         "discord": _numbers(found.relative),
         "cosine": _numbers(found.cosine),
+        "alignment": _numbers(telescope(net, *held_out.at(slice(0, _ALIGNED_IMAGES))).cosine()),
     }
 
 
@@ -166,63 +285,15 @@ def _numbers(values: Tensor) -> list[float | None]:
     return [round(value, 6) if math.isfinite(value) else None for value in values.tolist()]
 
 
-def _check_heads(net: IsolatedNetwork, data: DeviceImages) -> None:
-    x, _ = data.at(slice(0, 2))
-    was_training = net.training
-    with torch.no_grad():
-        scores = net.eval().all_scores(x)
-    net.train(was_training)
-    needed = int(data.labels.max()) + 1
-    for number, score in enumerate(scores, start=1):
-        if score.shape[1] < needed:
-            raise ConfigError(
-                f"head {number} has {score.shape[1]} classes but the labels need {needed}; "
-                "build the head with as many classes as the data has."
-            )
-
-
-def _check_finite(losses: Tensor, epoch: int) -> None:
+def _check_finite(losses: Tensor) -> None:
     broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
     if broken:
-        raise TrainingError(
-            f"the loss of module {broken[0] + 1} is not a number in epoch {epoch}; "
-            "lower the learning rate or λ. The checkpoint of the epoch before is kept."
-        )
+        raise _NotFiniteError(f"the loss of module {broken[0] + 1} is not a number")
 
 
-def _save(
-    path: Path,
-    identity: str,
-    net: IsolatedNetwork,
-    optimiser: torch.optim.Optimizer,
-    history: list[Row],
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    state = {"identity": identity, "net": net.state_dict(), "history": history}
-    torch.save(state | {"optimiser": optimiser.state_dict()}, partial)
-    partial.replace(path)
-
-
-def _restore(
-    path: Path | None, identity: str, net: IsolatedNetwork, optimiser: torch.optim.Optimizer
-) -> list[Row]:
-    """Load a checkpoint into net and optimiser if there is one; return its history."""
-    if path is None or not path.exists():
-        return []
-    device = next(net.parameters()).device
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-        raise ConfigError(
-            f"the checkpoint {path} cannot be read; delete it to start over."
-        ) from error
-    if state["identity"] != identity:
-        raise ConfigError(
-            f"the checkpoint {path} belongs to another run ({state['identity']}); "
-            "delete it or choose another --out."
-        )
-    net.load_state_dict(state["net"])
-    optimiser.load_state_dict(state["optimiser"])
-    history: list[Row] = state["history"]
-    return history
+def _check_weights(net: IsolatedNetwork) -> None:
+    """Raise on broken weights: the last step of an epoch makes some that no loss has seen."""
+    for number, pair in enumerate(net.pairs(), start=1):
+        values = [v for part in pair for v in part.state_dict().values() if v.is_floating_point()]
+        if not all(bool(torch.isfinite(value).all()) for value in values):
+            raise _NotFiniteError(f"a weight of module {number} is not a number")

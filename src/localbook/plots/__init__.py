@@ -4,40 +4,110 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
+from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
+from localbook.plots.attacks import (
+    AttackFrame,
+    attack_panels,
+    seeds_by_name,
+    success_by_bound,
+)
+from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
+from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
 from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.polynomials import (
+    DualPanel,
+    curves,
+    curves_and_duals,
+    graph_and_lift,
+    subdivisions,
+)
+from localbook.plots.probes import (
+    exit_curves,
+    matched_neurons,
+    probes_by_depth,
+    similarity_maps,
+)
+from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
 from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
 from localbook.plots.slider import slider
 from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.tickets import (
+    distance_against_accuracy,
+    dual_and_boundary,
+    margins,
+    over_pruning,
+)
 from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 from localbook.plots.turn import Body, turn
+from localbook.plots.zonotopes import (
+    hull_of_polygons,
+    support_direction,
+    times_by_size,
+    zonotope_growth,
+)
 
 __all__ = [
     "METHOD",
     "PALETTE",
+    "PRUNING",
+    "AttackFrame",
     "Body",
     "DepthPanel",
+    "DualPanel",
     "RegionPanel",
+    "accuracy_by_compression",
     "accuracy_by_module",
+    "against_weight",
+    "attack_panels",
+    "before_and_after",
     "boundaries_by_module",
+    "bytes_by_depth",
+    "bytes_over_step",
     "class_map",
+    "contours",
+    "cost_ratios",
+    "curves",
+    "curves_and_duals",
+    "distance_against_accuracy",
+    "dual_and_boundary",
+    "errors_by_step",
+    "exit_curves",
     "explore",
+    "final_losses",
+    "graph_and_lift",
+    "hull_of_polygons",
     "hypersurface_and_dual",
     "hypersurfaces",
     "image_grid",
     "isolation_diagram",
+    "losses_and_bounds",
+    "margins",
+    "matched_neurons",
     "measure_by_module",
     "new_figure",
     "over_epochs",
+    "over_pruning",
+    "paths_and_losses",
+    "probes_by_depth",
     "region_counts",
     "region_panels",
     "seeds_by_method",
+    "seeds_by_name",
+    "seeds_by_variant",
     "show",
+    "similarity_maps",
     "slider",
+    "step_timeline",
+    "subdivisions",
+    "success_by_bound",
+    "support_direction",
     "svg",
+    "times_by_size",
     "turn",
+    "zonotope_growth",
 ]

@@ -41,6 +41,7 @@ class Look:
 
 METHOD = {
     "bp": Look("back-propagation", PALETTE["blue"], "s", "-"),
+    "checkpointed": Look("with checkpointing", PALETTE["purple"], "D", ":"),
     "local": Look("plain local learning", PALETTE["vermilion"], "o", "--"),
     "sgr": Look("SGR", PALETTE["green"], "^", "-."),
 }

@@ -12,6 +12,8 @@ import numpy as np
 import localbook
 from localbook.paths import checkout
 
+_RECORDS = (":!data/runs", ":!data/benchmarks")  # what is being written is no change of the code
+
 
 def provenance(device: str = "cpu") -> dict[str, Any]:
     """Return the keys ``hardware``, ``versions``, ``commit``, ``dirty`` and ``date`` of a record.
@@ -70,7 +72,7 @@ def _commit() -> tuple[str | None, bool]:
         return None, False
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        changes = _git(root, "status", "--porcelain", "--", ".", ":!data/runs")
+        changes = _git(root, "status", "--porcelain", "--", ".", *_RECORDS)
     except (OSError, subprocess.CalledProcessError):  # no git, or not a repository
         return None, False
     return commit, bool(changes)

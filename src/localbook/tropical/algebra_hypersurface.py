@@ -29,7 +29,9 @@ class Hypersurface:
 
     @property
     def segments(self) -> Floats:
-        """The pieces in the plane as one array, shape (m, 2, 2)."""
+        """The pieces in the plane as one array, shape (m, 2, 2); GeometryError in space."""
+        if self.pieces and self.pieces[0].shape[1] != 2:
+            raise GeometryError("a hypersurface in space has polygons; use its pieces.")
         return np.reshape(np.array(self.pieces), (-1, 2, 2))
 
 

@@ -30,7 +30,7 @@ SNAP = 2.0**-20
 """A fold never moves by more than this share of a cell to pass through a corner."""
 
 DENSE = 0.005
-"""Share of non-zeros above which a product with a full, wide matrix is faster than sparse sums."""
+"""Share of non-zeros above which, for many outputs, a product with a full matrix beats sums."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def add_active(maps: Floats, weight: Floats, folds: Folds) -> None:
     cells = folds.cell[first]
     outputs, width = weight.shape
     room = width * len(cells)
-    if len(folds.cell) > DENSE * (1 + 10 / outputs) * room and len(maps) * room <= BLOCK:
+    if len(folds.cell) > DENSE * (1 + (10 / outputs) ** 2) * room and len(maps) * room <= BLOCK:
         slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
         lines = np.zeros((len(maps), width, len(cells)))
         lines[:, folds.neuron, slot] = folds.line

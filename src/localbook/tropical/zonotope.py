@@ -167,11 +167,14 @@ class Zonotope:
 
     def _non_zero(self) -> Floats:
         """Return the generators that are not zero next to the longest."""
-        largest = np.zeros(len(self.generators))
-        for column in self.generators.T:  # many times faster than max(axis=1) on short rows
-            np.maximum(largest, np.abs(column), out=largest)
-        kept = largest > TOLERANCE.zero * largest.max(initial=0)
-        return self.generators if kept.all() else self.generators[kept]
+        if not len(self.generators):
+            return self.generators
+        sizes = np.abs(self.generators.T)
+        largest = sizes[0]
+        for column in sizes[1:]:  # many times faster than max(axis=1) on short rows
+            np.maximum(largest, column, out=largest)
+        limit = TOLERANCE.zero * largest.max()
+        return self.generators if largest.min() > limit else self.generators[largest > limit]
 
     def _size(self) -> float:
         """Return a length that rounding errors are in proportion to."""

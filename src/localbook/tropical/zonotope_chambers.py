@@ -69,22 +69,22 @@ def planar(vectors: Floats, payload: Floats) -> tuple[Floats, Floats]:
     angles = np.arctan2(vectors[:, 1], vectors[:, 0])
     # The cut is taken just below 0, so that (1, 0) and (-1, 1e-17) are not put at opposite ends.
     turned = (angles < -TOLERANCE.parallel) | (angles >= np.pi - TOLERANCE.parallel)
-    half_turns = np.where(turned, np.pi, 0.0)
-    angles -= np.copysign(half_turns, angles, out=half_turns)
+    angles -= np.copysign(np.pi * turned, angles)
     order = _by_angle(angles)
-    angles = angles[order]
-    last = np.append(np.diff(angles) > TOLERANCE.parallel, True)
+    angles = angles.take(order)
+    last = np.ones(len(angles), dtype=np.bool_)
+    np.greater(angles[1:] - angles[:-1], TOLERANCE.parallel, out=last[:-1])
     walls = np.count_nonzero(last)
-    sign = np.where(turned, -1.0, 1.0)
+    sign = 1.0 - 2.0 * turned
     sums = np.empty((2 * walls, payload.shape[1]))
     # By columns: numpy's loops over a short last axis are several times slower.
     for column, out in zip(payload.T, sums.T, strict=True):
-        oriented = column * sign
-        chain = oriented[order]
-        np.cumsum(chain, out=chain)
-        out[0] = lowest = (column.sum() - chain[-1]) / 2
+        chain = (column * sign).take(order)
+        chain.cumsum(out=chain)
+        total = np.add.reduce(column)
+        out[0] = lowest = (total - chain[-1]) / 2
         np.add(chain if walls == len(chain) else chain[last], lowest, out=out[1 : walls + 1])
-        np.subtract(column.sum(), out[1:walls], out=out[walls + 1 :])
+        np.subtract(total, out[1:walls], out=out[walls + 1 :])
     return angles if walls == len(angles) else angles[last], sums
 
 
@@ -95,7 +95,7 @@ def _by_angle(angles: Floats) -> Indices:
     left out of order are so near that they count as parallel.
     """
     if len(angles) < _FEW:
-        return np.argsort(angles)
+        return angles.argsort()
     digits = (angles + TOLERANCE.parallel) * (((1 << 48) - 1) / np.pi)
     whole = digits.astype(np.int64)
     order = np.argsort(whole.astype(np.uint16), kind="stable")

@@ -48,7 +48,7 @@ def hausdorff(first: Zonotope, second: Zonotope) -> tuple[float, float]:
     if first.dimension == 2:
         exact = _planar_distance(first, second)
         return exact, exact
-    upper = _paired_bound(first, second)
+    upper = paired_bound(first, second)
     return min(_ascent_bound(first, second), upper), upper
 
 
@@ -74,8 +74,8 @@ def _planar_distance(first: Zonotope, second: Zonotope) -> float:
     return float(best)
 
 
-def _paired_bound(first: Zonotope, second: Zonotope) -> float:
-    """Bound the distance from above by moving each generator to its partner.
+def paired_bound(first: Zonotope, second: Zonotope) -> float:
+    """Bound the Hausdorff distance from above by moving each generator to its partner.
 
     With centres c, 2(h_1 - h_2)(u) = 2(c_1 - c_2)·u + Σ(|g_i·u| - |g'_i·u|), and the sum is at most
     √p·σ_max(Δ) and at most Σ|Δ_i| for Δ_i = g_i - g'_i, each partner turned to the nearer side.

@@ -1,8 +1,19 @@
 """Merging of parallel vectors, and of points that are the same within the tolerance."""
 
+from functools import cache
+
 import numpy as np
 
 from localbook.tropical.tolerance import Floats, Indices
+
+
+@cache
+def _generic_line(dimension: int) -> Floats:
+    """Return a unit vector that no figure was made to be at right angles to, the same always."""
+    line = np.random.default_rng(1).normal(size=dimension)
+    line /= np.linalg.norm(line)
+    line.flags.writeable = False
+    return line
 
 
 def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -> Indices:
@@ -24,15 +35,18 @@ def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -
     int array, shape (n,)
         For each point the index of the point that stands for it.
     """
-    line = np.random.default_rng(1).normal(size=points.shape[1])
-    position = points @ (line / np.linalg.norm(line))
+    position = points @ _generic_line(points.shape[1])
     if up_to_sign:
         position = np.abs(position)
     order = np.argsort(position, kind="stable")
     # Coordinates differ by up to the tolerance each, so projections by √d times that.
     reach = 2 * np.sqrt(points.shape[1]) * tolerance
-    run = np.cumsum(np.diff(position[order], prepend=-np.inf) > reach)
-    label = np.empty(len(points), dtype=np.intp)
+    position = position[order]
+    gaps = position[1:] - position[:-1] > reach
+    label = np.arange(len(points))
+    if gaps.all():
+        return label
+    run = np.concatenate([[0], np.cumsum(gaps)])
     while len(order):
         start = np.flatnonzero(np.diff(run, prepend=-1))
         leader = order[start][np.searchsorted(run[start], run)]
@@ -71,6 +85,8 @@ def merge_parallel(
     """
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     label = same_points(unit, tolerance, up_to_sign=True)
+    if (label == np.arange(len(label))).all():
+        return unit, payload, np.zeros(payload.shape[1])
     leaders, group = np.unique(label, return_inverse=True)
     turned = np.einsum("pr,pr->p", unit, unit[label]) < 0
     summed = np.zeros((len(leaders), payload.shape[1]))

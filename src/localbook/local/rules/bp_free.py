@@ -15,6 +15,7 @@ from localbook.local.replay import call_again
 from localbook.local.rules.closed_form import Gradients, pull
 from localbook.local.rules.reconcile import load_forward_mode
 from localbook.local.rules.sgr import check
+from localbook.local.targets import onehot
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,11 @@ class BPFreeSGR:
         Raises
         ------
         ConfigError
-            If a module has no trained layer or more than one, or a layer has no closed form here.
+            If a module has no trained layer or more than one, a layer has no closed form here, or
+            autocast is on.
         """
+        if torch.is_autocast_enabled(x.device.type):
+            raise ConfigError("BP-free SGR's closed forms are for float32; train it without bf16.")
         check(net, x)
         losses = []
         target: Tensor | None = None  # δ of the module before
@@ -121,7 +125,7 @@ def _closed_form(
     for layer in (*module, *head):
         xs.append(run(layer, xs[-1]))
     scores = xs.pop()
-    error = scores.softmax(1) - F.one_hot(y, scores.shape[1])
+    error = scores.softmax(1) - onehot(y, scores.shape[1])
     delta, slopes = error, Gradients()
     for number, layer in reversed(list(enumerate((*module, *head)))):
         error, own = pull(layer, xs[number], error)

@@ -42,6 +42,7 @@ class _ComputedTwice(torch.autograd.Function):
     def forward(ctx: Any, module: nn.Module, x: Tensor, anchor: Tensor) -> Tensor:
         """Run the module; ``anchor`` requires grad, so that the backward pass comes here."""
         ctx.module, ctx.state = module, RandomState.now(x.device)
+        ctx.mixed = torch.is_autocast_enabled(x.device.type)
         ctx.save_for_backward(x)
         out: Tensor = module(x)
         return out
@@ -51,7 +52,9 @@ class _ComputedTwice(torch.autograd.Function):
         """Run the module again and add to its parameters' gradients."""
         (x,) = ctx.saved_tensors
         x = x.detach().requires_grad_(ctx.needs_input_grad[1])
-        with torch.enable_grad(), ctx.state.again():
+        # The engine runs this on a thread of its own, which need not know of autocast.
+        precision = torch.autocast(x.device.type, torch.bfloat16, enabled=ctx.mixed)
+        with torch.enable_grad(), precision, ctx.state.again():
             out = call_again(ctx.module, {}, x)
         torch.autograd.backward(out, grads[0])
         return None, x.grad, None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
 from localbook.local.rules.bp import BP
+from localbook.local.targets import onehot
 
 Layer = nn.Linear | nn.Conv2d
 
@@ -80,7 +81,7 @@ class DirectFeedbackAlignment:
             scores = head(x if depth == len(net) else x.detach())
             outs.append(x)
             losses.append(F.cross_entropy(scores, y))
-        error = (scores.softmax(1) - F.one_hot(y, scores.shape[1])).detach() / len(y)
+        error = (scores.softmax(1) - onehot(y, scores.shape[1])).detach() / len(y)
         torch.autograd.backward(torch.stack(losses).sum())
         generator = torch.Generator().manual_seed(self.seed)
         for out in outs[:-1]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
+from localbook.local.targets import one_label
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ForwardForward:
         ConfigError
             If there are labels of more classes than the rule has.
         """
+        one_label(y, "Forward-Forward")
         if int(y.max()) >= self.classes:
             raise ConfigError(
                 f"the labels go up to {int(y.max())} but Forward-Forward was given {self.classes} "

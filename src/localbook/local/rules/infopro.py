@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.rules.losses import part
+from localbook.local.targets import one_label
 
 _WIDTH = 12  # channels inside the decoder
 _PROJECTION = 128  # numbers the contrast compares
@@ -57,6 +58,7 @@ class InfoPro:
         error = (part(head, "decoder")(out) - image).square().flatten(1).mean(1).sum()
         task = F.cross_entropy(head(out.detach() if self.contrast else out), y, reduction="sum")
         if self.contrast:
+            one_label(y, "InfoPro with contrast")
             projected = part(head, "projection")(out)
             task = task + len(y) * class_contrast(projected, y, self.temperature)
         total: Tensor = self.weight * error + task

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
 from localbook.local.replay import evaluating
+from localbook.local.targets import onehot
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class NoProp:
                     f"module {number} is not a NoPropBlock; NoProp trains only networks built by "
                     "noprop_network."
                 )
-            label = F.one_hot(y, block.classes).to(x)
+            label = onehot(y, block.classes).to(x)
             z = noisy(label, block.before)
             made = block(with_label(x, z))[:, -block.classes :]
             # The block gives a û + b z, so this is û - u.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.rules.losses import part
+from localbook.local.targets import onehot
 
 _EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
 
@@ -46,7 +47,7 @@ class PredSim:
         scores = head(out)
         prediction = F.cross_entropy(scores, y, reduction="sum")
         found = similarities(part(head, "similarity")(out))
-        wanted = similarities(F.one_hot(y, scores.shape[1]).to(found.dtype))
+        wanted = similarities(onehot(y, scores.shape[1]).to(found.dtype))
         mismatch = len(y) * (found - wanted).square().mean()
         return (1 - self.share) * prediction + self.share * mismatch
 

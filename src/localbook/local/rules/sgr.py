@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from localbook.errors import ConfigError
+from localbook.local.checks import check_batch_norm
 from localbook.local.network import IsolatedNetwork
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
 from localbook.local.rules.reconcile import (
@@ -153,10 +154,4 @@ def check(net: IsolatedNetwork, x: Tensor) -> None:
                 f"module {number} has no parameter that requires grad; "
                 "unfreeze it or make it part of a neighbour."
             )
-    if len(x) == 1 and any(
-        part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
-        for part in net.modules()
-    ):
-        raise ConfigError(
-            "BatchNorm cannot be trained on a batch of one sample; give two or more at a time."
-        )
+    check_batch_norm(net, len(x))

@@ -1,0 +1,83 @@
+"""How long, how fast and on which targets to train."""
+
+import math
+from dataclasses import dataclass, field
+
+from localbook.data.batches import Augment
+from localbook.errors import ConfigError
+
+OPTIMISERS = ("sgd", "adamw")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What decides the steps of a training run: warm-up, then cosine to zero.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+        Under ``torchrun`` the batch is shared out to the processes.
+    lr : float
+        The peak learning rate.
+    warmup : float
+        The share of all steps in which the learning rate rises linearly.
+    momentum, weight_decay : float
+    augment : Augment
+    optimiser : str
+        ``"sgd"``, with Nesterov momentum, or ``"adamw"``, whose first beta is ``momentum``.
+    clip : float
+        The largest norm that the gradient of a module and its head may have; each module is clipped
+        on its own, so that none depends on a later one. 0: no clipping.
+    label_smoothing : float
+        The share of each target that is spread evenly over all classes.
+    mixup : float
+        Each batch is mixed with itself in reverse, with shares drawn from Beta(mixup, mixup). 0: no
+        mixing. Zhang et al., "mixup: beyond empirical risk minimization" (2018).
+    ema : float
+        The decay of an exponential moving average of the weights, which is then what is measured
+        and what the network ends with. 0: no average.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range, or the optimiser is unknown.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    warmup: float = 0.15
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: Augment = field(default_factory=Augment)
+    optimiser: str = "sgd"
+    clip: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise ConfigError(
+                f"there is no optimiser '{self.optimiser}'; choose from: {', '.join(OPTIMISERS)}."
+            )
+        for name in ("epochs", "lr", "clip", "mixup"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"{name}={value} must be a number, zero or larger.")
+        for name in ("label_smoothing", "ema"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name}={value} must be at least 0 and less than 1.")
+
+    @property
+    def soft(self) -> bool:
+        """Say whether targets are shares of all classes (N, classes) rather than labels (N,)."""
+        return self.label_smoothing > 0 or self.mixup > 0
+
+    def factor(self, step: int, total: int) -> float:
+        """Return the share of the peak learning rate used at ``step`` of ``total``."""
+        rise = max(1, round(self.warmup * total))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))

@@ -1,0 +1,115 @@
+r"""Attacks by the sign of the input's gradient, short enough to be read: FGSM and PGD.
+
+Both look for a perturbation :math:`\eta` with :math:`\|\eta\|_\infty \le \epsilon` and
+:math:`x + \eta \in [0, 1]^n` that raises the cross-entropy of the right class. Goodfellow, Shlens
+and Szegedy, "Explaining and Harnessing Adversarial Examples" (2015); Madry et al., "Towards Deep
+Learning Models Resistant to Adversarial Attacks" (2018), without the random start.
+"""
+
+from math import isfinite
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+
+
+def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+    """Return the perturbation of one whole step along the sign of the gradient.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From inputs to class scores; in evaluation mode.
+    x : Tensor
+        Inputs (N, ...) with values in [0, 1].
+    y : Tensor
+        Right classes (N,), int64.
+    eps : float
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``.
+
+    Raises
+    ------
+    ConfigError
+        On an empty batch, inputs outside [0, 1], labels out of range, or a negative ``eps``.
+    """
+    check_batch(model, x, y)
+    return pgd(model, x, y, eps, step=check_bound("eps", eps), steps=1)
+
+
+def pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, *, step: float, steps: int) -> Tensor:
+    """Return the perturbation that ``steps`` projected steps along the gradient's sign reach.
+
+    Parameters
+    ----------
+    model, x, y, eps
+        See :func:`fgsm`.
+    step : float
+        Length of a step in each coordinate.
+    steps : int
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`fgsm`, and when there is no step or its length is negative.
+    """
+    check_batch(model, x, y)
+    check_bound("step", step)
+    if steps < 1:
+        raise ConfigError(f"steps={steps} must be at least 1.")
+    low, high = feasible_box(x, eps)
+    eta = torch.zeros_like(x)
+    for _ in range(steps):
+        eta.requires_grad_()
+        loss = F.cross_entropy(model(x + eta), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, eta)
+        eta = torch.clamp(eta.detach() + step * gradient.sign(), low, high)
+    return eta
+
+
+def feasible_box(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the least and greatest perturbations that keep both the bound and the range [0, 1]."""
+    bound = check_bound("eps", eps)
+    return (-x).clamp(min=-bound), (1 - x).clamp(max=bound)
+
+
+def check_bound(name: str, value: float) -> float:
+    """Return a bound, which must be a finite number that is not negative."""
+    if not (isfinite(value) and value >= 0):
+        raise ConfigError(f"{name}={value} must be a finite number that is not negative.")
+    return value
+
+
+def check_batch(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """Refuse inputs and labels that no attack can start from."""
+    if len(x) == 0:
+        raise ConfigError("the batch is empty: give at least one input to attack.")
+    if not ((x >= 0) & (x <= 1)).all():  # false for NaN too
+        raise ConfigError(
+            "inputs must have values in [0, 1], without NaN: scale the images to [0, 1] and put a "
+            "normalisation into the first layer's weights."
+        )
+    if y.shape != x.shape[:1] or y.dtype != torch.int64:
+        raise ConfigError(
+            f"labels of shape {tuple(y.shape)} and dtype {y.dtype} for {len(x)} inputs: "
+            f"give int64 labels of shape ({len(x)},)."
+        )
+    with torch.no_grad():
+        classes = model(x[:1]).shape[-1]
+    if classes < 2:
+        raise ConfigError("the model has one class: there is no other to move an input to.")
+    if y.min() < 0 or y.max() >= classes:
+        raise ConfigError(
+            f"labels run from {int(y.min())} to {int(y.max())}, but the model has {classes} "
+            f"classes: they must lie in 0..{classes - 1}."
+        )
