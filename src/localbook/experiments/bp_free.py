@@ -178,9 +178,9 @@ BP_FREE_CIFAR10 = Experiment(
         ),
         "cpu": BPFreeSetting(
             data="cifar10",
-            train_images=10_000,
+            train_images=5_000,
             model=_MIDDLE,
-            schedule=Schedule(epochs=8, batch_size=100, lr=0.05, augment=_COLOUR),
+            schedule=Schedule(epochs=6, batch_size=100, lr=0.05, augment=_COLOUR),
             rates=_RATES,
             reconciled=_RECONCILED,
             tuning_epochs=1,
