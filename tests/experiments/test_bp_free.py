@@ -30,5 +30,6 @@ def test_every_rule_runs_from_end_to_end(name, tmp_path, monkeypatch):
     for path in run(name, out=tmp_path):
         record = runs.read(path)
         assert record.sizes["train"] == 100
+        assert record.sizes["val"] <= 100
         assert None not in record.history[0]["loss"]
         assert len(record.final[0]["test_accuracy_by_module"]) == 4
