@@ -111,6 +111,12 @@ def test_measuring_leaves_everything_as_it_was(rule):
         assert (p.grad is None) if before is None else torch.equal(p.grad, before)
 
 
+def test_the_identity_and_the_rule_agree_on_the_cosine_of_plain_local_learning():
+    net, (x, y) = convnet(), batch()
+    expected = alignment(net, PlainLocal(), x, y).cosine
+    assert torch.allclose(telescope(net, x, y).cosine(), expected, atol=1e-6)
+
+
 # The telescoping identity
 
 
@@ -210,3 +216,10 @@ def test_a_frozen_parameter_takes_no_part():
     found = telescope(net, *batch(dtype=torch.float64))
     assert [len(e) for e in found.error] == [len(b) for b in found.bp]
     assert len(found.bp[1]) == net.local_modules[1][0].weight.numel()
+
+
+def test_a_network_of_heads_alone_has_nothing_to_align():
+    net = IsolatedNetwork([nn.Flatten(), nn.Identity()], [nn.Linear(192, 4) for _ in range(2)])
+    x, y = batch()
+    assert alignment(net, PlainLocal(), x, y).cosine.isnan().all()
+    assert telescope(net, x, y).cosine().isnan().all()

@@ -342,3 +342,12 @@ def test_one_module_alone_can_be_trained():
     net = IsolatedNetwork([nn.Flatten()], [nn.Linear(192, 4)])
     history = train(net, PlainLocal(), data, data, SCHEDULE, seed=0)
     assert history[-1]["discord"] == [None]
+
+
+def test_each_epoch_says_how_aligned_the_modules_are_with_the_last_loss():
+    data = images()
+    history = train(MODEL.build(3, 4, 0), PlainLocal(), data, data, SCHEDULE, seed=0)
+    for row in history:
+        first, last = row["alignment"]
+        assert last == pytest.approx(1, abs=1e-5)  # the last module's own loss is the last loss
+        assert -1 <= first < 0.999

@@ -13,6 +13,7 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
+from localbook.experiments.boundaries import BOUNDARIES
 from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
@@ -38,6 +39,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-mnist": MNIST,
     "tropical-pruning-vgg16": VGG16,
     "tropical-pruning-alexnet": ALEXNET,
+    "boundaries-by-depth": BOUNDARIES,
 }
 
 

@@ -1,5 +1,6 @@
 """Comparing learning rules: tune each on the validation split, then train several seeds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -38,10 +39,17 @@ class ComparisonSetting(Setting, Protocol):
         """Return the learning rule."""
 
 
-def compare(job: Job) -> Outcome:
+def _nothing(net: IsolatedNetwork, test: DeviceImages) -> Row:
+    return {}
+
+
+def compare(
+    job: Job, measure: Callable[[IsolatedNetwork, DeviceImages], Row] = _nothing
+) -> Outcome:
     """Tune one method, train it with every seed, test each once at the end.
 
-    The job's setting is a :class:`ComparisonSetting`.
+    The job's setting is a :class:`ComparisonSetting`. What ``measure`` finds out about a trained
+    network, given the test images, joins the seed's row of results.
     """
     train_set = DeviceImages(job.sets["train"], job.device)
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
@@ -59,6 +67,7 @@ def compare(job: Job) -> Outcome:
             {"seed": seed, "test_accuracy": scores[-1], "test_accuracy_by_module": scores}
             | {key: rows[-1][key] for key in ("discord", "cosine")}
             | {"val_accuracy": rows[-1]["accuracy"][-1]}
+            | measure(net.eval(), test)
         )
     return Outcome(
         history=history,

@@ -60,8 +60,7 @@ def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignme
         pairs = zip(ours, theirs, strict=True)
         a = _flat([torch.zeros_like(t) if g is None else g for g, t in pairs])
         b = _flat(theirs)
-        # 0 / 0 is NaN, which is what is meant: there is no direction to speak of.
-        cosine.append((a @ b) / a.norm() / b.norm())
+        cosine.append(_cosine(a, b))
         ratio.append(a.norm() / b.norm())
     return Alignment(torch.stack(cosine), torch.stack(ratio))
 
@@ -90,6 +89,10 @@ class Telescope:
     bp: tuple[Tensor, ...]
     local: tuple[Tensor, ...]
     error: tuple[Tensor, ...]
+
+    def cosine(self) -> Tensor:
+        """Return the cosine of each local direction and ∂F/∂w_k, shape (L,); NaN if one is zero."""
+        return torch.stack([_cosine(a, b) for a, b in zip(self.local, self.bp, strict=True)])
 
 
 def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
@@ -151,10 +154,17 @@ def _pull(out: Tensor, v: Tensor, sources: Sequence[Tensor]) -> tuple[Tensor, ..
 def _last_loss_gradients(
     net: IsolatedNetwork, parameters: Sequence[Sequence[Tensor]], x: Tensor, y: Tensor
 ) -> list[list[Tensor]]:
-    loss = F.cross_entropy(net(x), y)
-    flat = grad(loss, [p for own in parameters for p in own], materialize_grads=True)
-    whole = iter(flat)
-    return [[next(whole) for _ in own] for own in parameters]
+    flat = [p for own in parameters for p in own]
+    if not flat:  # only heads are trained
+        return [[] for _ in parameters]
+    found = iter(grad(F.cross_entropy(net(x), y), flat, materialize_grads=True))
+    return [[next(found) for _ in own] for own in parameters]
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    # 0 / 0 is NaN, which is what is meant: there is no direction to speak of.
+    cosine: Tensor = (a @ b) / a.norm() / b.norm()
+    return cosine
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:

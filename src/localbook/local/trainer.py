@@ -18,6 +18,7 @@ from localbook.local import checkpoint as checkpoints
 from localbook.local.checks import check_batch_norm, check_heads, check_inputs, check_trainable
 from localbook.local.compute import Compute
 from localbook.local.diagnostics import accuracy, discord
+from localbook.local.diagnostics_alignment import telescope
 from localbook.local.network import IsolatedNetwork
 from localbook.local.ranks import Ranks
 from localbook.local.reporting import memory_used
@@ -29,6 +30,7 @@ Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
 _CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
+_ALIGNED_IMAGES = 32  # few: this one goes back through the whole network, and must not set the peak
 
 
 def train(
@@ -72,8 +74,10 @@ def train(
     Returns
     -------
     list of dict
-        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord`` and ``cosine`` (a list with one
-        number for each module; NaN becomes None), ``seconds`` and ``images_per_s``.
+        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord``, ``cosine`` and ``alignment``
+        (a list with one number for each module; NaN becomes None), ``seconds`` and
+        ``images_per_s``. Alignment is the cosine between the gradient of a module's own
+        cross-entropy and that of the last loss, whatever rule trains it.
 
     Raises
     ------
@@ -273,6 +277,7 @@ def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
         "accuracy": _numbers(accuracy(net, held_out.in_order(_EVAL_BATCH))),
         "discord": _numbers(found.relative),
         "cosine": _numbers(found.cosine),
+        "alignment": _numbers(telescope(net, *held_out.at(slice(0, _ALIGNED_IMAGES))).cosine()),
     }
 
 

@@ -14,6 +14,7 @@ from localbook.plots.attacks import (
 from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
 from localbook.plots.dependence import dependence
+from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
@@ -57,6 +58,7 @@ __all__ = [
     "PRUNING",
     "AttackFrame",
     "Body",
+    "DepthPanel",
     "DualPanel",
     "RegionPanel",
     "accuracy_by_compression",
@@ -64,6 +66,7 @@ __all__ = [
     "against_weight",
     "attack_panels",
     "before_and_after",
+    "boundaries_by_module",
     "bytes_by_depth",
     "bytes_over_step",
     "class_map",
@@ -87,6 +90,7 @@ __all__ = [
     "losses_and_bounds",
     "margins",
     "matched_neurons",
+    "measure_by_module",
     "new_figure",
     "over_epochs",
     "over_pruning",

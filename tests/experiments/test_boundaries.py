@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from localbook import data, runs
+from localbook.data.batches import DeviceImages
+from localbook.experiments import EXPERIMENTS, run, setting
+from localbook.experiments.boundaries import chain, geometry
+from localbook.experiments.depths import head_networks
+from localbook.local import Schedule
+from localbook.tropical import linear_regions, plane_through
+
+NAME = "boundaries-by-depth"
+
+
+@pytest.fixture(scope="module")
+def test_images():
+    digits = data.load("digits", "test")
+    return DeviceImages(digits, "cpu", digits.channel_stats())
+
+
+def test_records_hold_the_geometry_and_the_first_module_is_not_reconciled(monkeypatch, tmp_path):
+    schedule = Schedule(epochs=1, batch_size=128, lr=0.05)
+    tiny = replace(setting(NAME, "quick"), width=5, schedule=schedule, seeds=1, slices=1)
+    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", tiny)
+    rows = {r.method: r.final[0] for r in map(runs.read, run(NAME, out=tmp_path))}
+    assert list(rows) == ["bp", "local", "sgr"]
+    for row in rows.values():
+        assert len(row["regions"]) == len(row["pieces"]) == 3
+        assert len(row["agreement"]) == len(row["same_on_images"]) == 2
+        assert all(0 <= share <= 1 for share in (*row["agreement"], row["first_and_last"]))
+    for key in ("regions", "pieces"):
+        assert rows["local"][key][0] == rows["sgr"][key][0]
+    assert rows["local"]["agreement"] != rows["sgr"]["agreement"]
+
+
+def test_geometry_counts_what_lies_in_the_slices(test_images):
+    net = chain((64, 6, 6), 10, seed=0).eval()
+    row = geometry(net, test_images, slices=1)
+    images = test_images.at(slice(0, len(test_images)))[0].flatten(1).double().numpy()
+    rng = np.random.default_rng(0)
+    labels = test_images.labels.numpy()
+    three = rng.choice(np.unique(labels), 3, replace=False)
+    chosen = images[[rng.choice(np.flatnonzero(labels == k)) for k in three]]
+    plane = plane_through(*chosen)
+    corners = plane.coordinates(chosen)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    box = tuple(zip(low - (high - low) / 4, high + (high - low) / 4, strict=True))
+    heads = [plane.restrict(head) for head in head_networks(net)]
+    assert row["regions"] == [len(linear_regions(head, box)) for head in heads]
+    steps = [np.linspace(*side, 200) for side in box]
+    grid = np.stack(np.meshgrid(*steps), axis=-1).reshape(-1, 2)
+    same = heads[0](grid).argmax(axis=1) == heads[1](grid).argmax(axis=1)
+    assert row["agreement"][0] == pytest.approx(same.mean(), abs=0.01)
+
+
+def test_a_chain_is_seeded_and_leaves_the_global_generator_alone():
+    state = torch.random.get_rng_state()
+    one, other = chain((4, 3), 2, seed=1), chain((4, 3), 2, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_every_method_of_the_cpu_profile_tries_equally_many_candidates():
+    cpu = setting(NAME, "cpu")
+    assert {len(cpu.tried(method)) for method in cpu.methods} == {6}
+    assert "local" in cpu.methods
+    for method in cpu.methods:
+        cpu.rule(method, cpu.tried(method)[0])
