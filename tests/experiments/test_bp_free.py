@@ -37,16 +37,17 @@ def test_every_rule_runs_from_end_to_end(name, tmp_path, monkeypatch):
         assert len(record.final[0]["test_accuracy_by_module"]) == 4
 
 
-def test_forward_forward_is_judged_by_goodness_and_not_by_its_probes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("answer", [2, 7])
+def test_forward_forward_is_judged_by_goodness(answer, tmp_path, monkeypatch):
     quick = setting("bp-free-digits", "quick")
     tiny = replace(quick, train_images=100, schedule=replace(quick.schedule, epochs=1), seeds=1)
     monkeypatch.setitem(EXPERIMENTS["bp-free-digits"].profiles, "quick", tiny)
 
-    def always_seven(rule, net, x):
-        return one_hot(torch.full((len(x),), 7), 10)
+    def always_the_same(rule, net, x):
+        return one_hot(torch.full((len(x),), answer), 10)
 
-    monkeypatch.setattr(ForwardForward, "goodness", always_seven)
+    monkeypatch.setattr(ForwardForward, "goodness", always_the_same)
     (path,) = run("bp-free-digits", methods=["ff"], out=tmp_path)
     labels = torch.from_numpy(data.load("digits", "test").labels)
-    expected = (labels == 7).double().mean().item()
+    expected = (labels == answer).double().mean().item()
     assert runs.read(path).final[0]["test_accuracy"] == pytest.approx(expected, abs=1e-6)

@@ -63,6 +63,7 @@ def compare(
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
     tuning = _tune(job, train_set, val)
     chosen: Candidate = max(tuning, key=lambda t: t["val_accuracy"])["candidate"]
+    rule = job.setting.rule(job.method, chosen)
     history: list[Row] = []
     final: list[Row] = []
     peak = None
@@ -72,9 +73,13 @@ def compare(
         history += [{"seed": seed} | row for row in rows]
         scores = [round(a, 6) for a in accuracy(net, test.in_order(_TEST_BATCH)).tolist()]
         final.append(
-            {"seed": seed, "test_accuracy": scores[-1], "test_accuracy_by_module": scores}
+            {
+                "seed": seed,
+                "test_accuracy": _own_accuracy(rule, net, test, scores[-1]),
+                "test_accuracy_by_module": scores,
+            }
             | {key: rows[-1][key] for key in ("discord", "cosine")}
-            | {"val_accuracy": rows[-1]["accuracy"][-1]}
+            | {"val_accuracy": _own_accuracy(rule, net, val, rows[-1]["accuracy"][-1])}
             | measure(net.eval(), test)
         )
     return Outcome(
