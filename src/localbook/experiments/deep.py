@@ -101,9 +101,9 @@ CIFAR10 = Experiment(
     {
         "quick": DeepSetting(
             data="shapes",
-            train_images=600,
+            train_images=300,
             val_images=None,
-            methods=_methods(("resnet8",), ("local", "sgr-local"), (4,)),
+            methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
             schedule=Schedule(epochs=4, batch_size=50, lr=0.1),
             rates=(0.1,),
             reconciled=((0.1, 0.1),),
@@ -112,13 +112,13 @@ CIFAR10 = Experiment(
         ),
         "cpu": DeepSetting(
             data="cifar10",
-            train_images=1_500,
-            val_images=1_000,
-            methods=_methods(("resnet8",), ("greedy", "local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
+            train_images=1_000,
+            val_images=500,
+            methods=_methods(("resnet8",), ("local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
             schedule=Schedule(epochs=8, batch_size=50, lr=0.1, augment=_COLOUR),
             rates=(0.05, 0.1, 0.2),
             reconciled=_RECONCILED[:3],
-            tuning_epochs=4,
+            tuning_epochs=2,
             seeds=3,
         ),
         "gpu": DeepSetting(
