@@ -109,6 +109,6 @@ def _page(
         f"{ET.tostring(picture, encoding='unicode')}"
         f'<div class="lb-control" hidden><label>{title} <input type="range" aria-label="{title}" '
         f'min="0" max="{len(names) - 1}" value="{start}" autocomplete="off" '
-        f'style="width:min(60%,22em);vertical-align:middle"> <output aria-live="off"></output>'
+        f'style="width:min(50%,22em);vertical-align:middle"> <output aria-live="off"></output>'
         f"</label></div>{caption}<script>{_SCRIPT.read_text()}</script></figure>"
     )
