@@ -101,10 +101,10 @@ CIFAR10 = Experiment(
     {
         "quick": DeepSetting(
             data="shapes",
-            train_images=150,
+            train_images=100,
             val_images=60,
             methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
-            schedule=Schedule(epochs=3, batch_size=50, lr=0.1),
+            schedule=Schedule(epochs=4, batch_size=25, lr=0.1),
             rates=(0.1,),
             reconciled=((0.1, 0.1),),
             tuning_epochs=0,
