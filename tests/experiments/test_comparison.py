@@ -107,7 +107,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return ""
 
-    monkeypatch.setattr(comparison, "_figures", interrupt)
+    monkeypatch.setattr(comparison, "figures", interrupt)
     out = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
         run(NAME, out=out)
@@ -209,10 +209,20 @@ def test_every_method_tries_equally_many_candidates(profile):
     assert len({len(chosen.tried(method)) for method in chosen.methods}) == 1
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("name", "profile"), [(name, p) for name in EXPERIMENTS for p in EXPERIMENTS[name].profiles]
+)
 def test_a_record_can_hold_every_setting(name, profile):
     chosen = setting(name, profile)
     json.dumps(dataclasses.asdict(chosen))
+    assert profile in PROFILES
     assert chosen.seeds >= 1
     assert chosen.methods
+
+
+def test_a_profile_that_an_experiment_does_not_have():
+    lacking = [(n, p) for n in EXPERIMENTS for p in PROFILES if p not in EXPERIMENTS[n].profiles]
+    for name, profile in lacking:
+        with pytest.raises(ConfigError, match=f"{name!r} has no profile {profile!r}; choose"):
+            setting(name, profile)
+    assert lacking

@@ -40,7 +40,8 @@ class BPFreeSetting:
     data : str
         The image set, unless another is asked for.
     train_images : int or None
-        How many images to train on, drawn evenly by class; None for all.
+        How many images to train on, drawn evenly by class, and at most to validate on; None for
+        all.
     model : ConvNet
     schedule : Schedule
     rates : tuple of float
@@ -117,14 +118,19 @@ def _noprop(model: ConvNet, data: DeviceImages, classes: int, seed: int) -> Isol
 def _limit(setting: BPFreeSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
     if setting.train_images is None:
         return sets
-    return sets | {"train": limited(sets["train"], setting.train_images)}
+    # Not more to choose by than to learn from: every epoch ends with a look at these.
+    most = min(setting.train_images, len(sets["val"]))
+    return sets | {
+        "train": limited(sets["train"], setting.train_images),
+        "val": limited(sets["val"], most),
+    }
 
 
 _COLOUR = Augment(crop=4, flip=True)
 _RATES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _RECONCILED = tuple((lr, weight) for lr in (0.05, 0.2) for weight in (0.1, 1.0, 10.0))
 _SMALL = ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1))
-_MIDDLE = ConvNet((16, 32, 32, 64, 64, 64), (1, 2, 1, 2, 1, 1))
+_MIDDLE = ConvNet((16, 32, 32, 64, 64, 64), (2, 1, 2, 1, 2, 1))
 _LARGE = ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1))
 
 BP_FREE_DIGITS = Experiment(
@@ -178,9 +184,9 @@ BP_FREE_CIFAR10 = Experiment(
         ),
         "cpu": BPFreeSetting(
             data="cifar10",
-            train_images=10_000,
+            train_images=2_000,
             model=_MIDDLE,
-            schedule=Schedule(epochs=8, batch_size=100, lr=0.05, augment=_COLOUR),
+            schedule=Schedule(epochs=5, batch_size=50, lr=0.05, augment=_COLOUR),
             rates=_RATES,
             reconciled=_RECONCILED,
             tuning_epochs=1,

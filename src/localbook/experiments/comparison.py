@@ -9,7 +9,16 @@ import torch
 from localbook.data.batches import DeviceImages
 from localbook.errors import TrainingError
 from localbook.experiments.registry import Job, Outcome, Row, Setting
-from localbook.local import Greedy, IsolatedNetwork, Rule, Schedule, accuracy, figures, train
+from localbook.local import (
+    ForwardForward,
+    Greedy,
+    IsolatedNetwork,
+    Rule,
+    Schedule,
+    accuracy,
+    figures,
+    train,
+)
 from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
@@ -55,6 +64,7 @@ def compare(
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
     tuning = _tune(job, train_set, val)
     chosen: Candidate = max(tuning, key=lambda t: t["val_accuracy"])["candidate"]
+    rule = job.setting.rule(job.method, chosen)
     history: list[Row] = []
     final: list[Row] = []
     peak = None
@@ -64,9 +74,13 @@ def compare(
         history += [{"seed": seed} | row for row in rows]
         scores = [round(a, 6) for a in accuracy(net, test.in_order(_TEST_BATCH)).tolist()]
         final.append(
-            {"seed": seed, "test_accuracy": scores[-1], "test_accuracy_by_module": scores}
+            {
+                "seed": seed,
+                "test_accuracy": _own_accuracy(rule, net, test, scores[-1]),
+                "test_accuracy_by_module": scores,
+            }
             | {key: rows[-1][key] for key in ("discord", "cosine")}
-            | {"val_accuracy": rows[-1]["accuracy"][-1]}
+            | {"val_accuracy": _own_accuracy(rule, net, val, rows[-1]["accuracy"][-1])}
             | measure(net.eval(), test)
         )
     return Outcome(
@@ -90,12 +104,27 @@ def _tune(job: Job, data: DeviceImages, val: DeviceImages) -> list[Row]:
     rows = []
     for candidate in candidates:
         try:
-            _, history, _ = _train_one(trial, candidate, _TUNING_SEED, data, val)
-            score = history[-1]["accuracy"][-1]
+            net, history, _ = _train_one(trial, candidate, _TUNING_SEED, data, val)
+            rule = job.setting.rule(job.method, candidate)
+            score = _own_accuracy(rule, net, val, history[-1]["accuracy"][-1])
         except TrainingError:  # a candidate that diverges has lost
             score = 0.0
         rows.append({"candidate": candidate, "val_accuracy": score, "seed": _TUNING_SEED})
     return rows
+
+
+def _own_accuracy(rule: Rule, net: IsolatedNetwork, data: DeviceImages, by_head: float) -> float:
+    """Return the accuracy of the rule's own classifier, or else of the last head.
+
+    Forward-Forward classifies by goodness; its heads are only probes.
+    """
+    if not isinstance(rule, ForwardForward):
+        return by_head
+    net.eval()
+    hits = [
+        (rule.goodness(net, x).argmax(1) == y).sum().item() for x, y in data.in_order(_TEST_BATCH)
+    ]
+    return round(sum(hits) / len(data.labels), 6)
 
 
 def _train_one(

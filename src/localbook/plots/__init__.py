@@ -14,6 +14,7 @@ from localbook.plots.attacks import (
 from localbook.plots.compared import RULES, accuracy_against_price, share_by_modules
 from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
+from localbook.plots.dependence import dependence
 from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
 from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
 from localbook.plots.explore import explore
@@ -76,6 +77,7 @@ __all__ = [
     "cost_ratios",
     "curves",
     "curves_and_duals",
+    "dependence",
     "distance_against_accuracy",
     "dual_and_boundary",
     "errors_by_step",
