@@ -3,7 +3,7 @@
 On CIFAR-10 with residual networks, and on Tiny ImageNet with a residual network and transformers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
@@ -96,6 +96,12 @@ _ALL = ("greedy", *_RULES, *(f"sgr-{rule}" for rule in _RULES))
 _COLOUR = Augment(crop=4, flip=True)
 _RATES = (0.05, 0.1, 0.2, 0.4)
 _RECONCILED = ((0.1, 0.1), (0.1, 1.0), (0.2, 0.1), (0.2, 1.0))  # four as well: equal tuning
+# Transformers learn slowly by SGD; all networks of one experiment share an optimiser.
+_ADAMW = Schedule(
+    epochs=40, batch_size=256, lr=1e-3, weight_decay=0.05, optimiser="adamw", augment=_COLOUR
+)
+_ADAMW_RATES = (3e-4, 1e-3, 2e-3, 4e-3)
+_ADAMW_RECONCILED = ((1e-3, 0.1), (1e-3, 1.0), (2e-3, 0.1), (2e-3, 1.0))
 
 CIFAR10 = Experiment(
     {
@@ -142,23 +148,23 @@ IMAGENET_SUBSET = Experiment(
     {
         "quick": DeepSetting(
             data="shapes",
-            train_images=400,
-            val_images=None,
+            train_images=50,
+            val_images=50,
             methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
-            schedule=Schedule(epochs=2, batch_size=50, lr=0.05),
-            rates=(0.05,),
-            reconciled=((0.05, 0.1),),
+            schedule=Schedule(epochs=2, batch_size=25, lr=0.001, optimiser="adamw"),
+            rates=(0.001,),
+            reconciled=((0.001, 0.1),),
             tuning_epochs=0,
-            seeds=2,
+            seeds=1,
         ),
         "cpu": DeepSetting(
             data="tiny-imagenet",
             train_images=2_000,
             val_images=1_000,
             methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (2, 4)),
-            schedule=Schedule(epochs=8, batch_size=50, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
+            schedule=replace(_ADAMW, epochs=8, batch_size=50),
+            rates=_ADAMW_RATES,
+            reconciled=_ADAMW_RECONCILED,
             tuning_epochs=1,
             seeds=3,
         ),
@@ -167,9 +173,9 @@ IMAGENET_SUBSET = Experiment(
             train_images=None,
             val_images=None,
             methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
-            schedule=Schedule(epochs=40, batch_size=256, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
+            schedule=_ADAMW,
+            rates=_ADAMW_RATES,
+            reconciled=_ADAMW_RECONCILED,
             tuning_epochs=6,
             seeds=3,
         ),

@@ -10,6 +10,7 @@ from localbook.plots.figure import new_figure
 from localbook.plots.style import METHOD, PALETTE, Look, house_style
 
 RULES: Mapping[str, Look] = METHOD | {
+    "sgr-local": METHOD["sgr"],
     "sgr-uneven": Look("SGR, larger first module", PALETTE["ochre"], "v", "-"),
     "greedy": Look("greedy", PALETTE["ochre"], "p", ":"),
     "dgl": Look("DGL", PALETTE["vermilion"], "P", ":"),
