@@ -337,6 +337,19 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert factors[-1] < 0.001
 
 
+def test_a_schedule_of_cycles_repeats_a_shorter_one():
+    short = Schedule(epochs=2, batch_size=1, lr=1.0)
+    long = replace(short, epochs=6, cycles=3)
+    factors = [long.factor(step, 60) for step in range(60)]
+    assert factors == 3 * [short.factor(step, 20) for step in range(20)]
+
+
+@pytest.mark.parametrize("cycles", [0, 4])
+def test_cycles_must_divide_the_epochs(cycles):
+    with pytest.raises(ConfigError, match=f"6 epochs cannot be shared equally by {cycles} cycles"):
+        Schedule(epochs=6, batch_size=1, lr=1.0, cycles=cycles)
+
+
 def test_one_module_alone_can_be_trained():
     data = images()
     net = IsolatedNetwork([nn.Flatten()], [nn.Linear(192, 4)])

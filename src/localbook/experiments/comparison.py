@@ -11,6 +11,7 @@ from localbook.errors import TrainingError
 from localbook.experiments.registry import Job, Outcome, Row, Setting
 from localbook.local import (
     ForwardForward,
+    Greedy,
     IsolatedNetwork,
     Rule,
     Schedule,
@@ -136,14 +137,16 @@ def _train_one(
     """Train one network; return it with its history and the peak of GPU memory."""
     device = data.labels.device
     net = job.setting.network(job.method, data, seed)
-    schedule = replace(job.setting.schedule, lr=candidate["lr"])
+    rule = job.setting.rule(job.method, candidate)
+    cycles = len(net) if isinstance(rule, Greedy) else 1  # one for each stage
+    schedule = replace(job.setting.schedule, lr=candidate["lr"], cycles=cycles)
     name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with Progress(f"{job.method} {name}", schedule.epochs, "epoch") as bar:
         rows = train(
             net,
-            job.setting.rule(job.method, candidate),
+            rule,
             data,
             val,
             schedule,

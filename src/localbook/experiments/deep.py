@@ -3,7 +3,7 @@
 On CIFAR-10 with residual networks, and on Tiny ImageNet with a residual network and transformers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
@@ -27,6 +27,8 @@ class DeepSetting:
         The image set, unless another is asked for.
     train_images : int or None
         How many images to train on, drawn evenly by class; None for all.
+    val_images : int or None
+        Likewise, how many to validate on.
     methods : tuple of str
         ``BACKBONE_RULE``, such as ``resnet32_sgr-dgl-k8``.
     schedule : Schedule
@@ -39,6 +41,7 @@ class DeepSetting:
 
     data: str
     train_images: int | None
+    val_images: int | None
     methods: tuple[str, ...]
     schedule: Schedule
     rates: tuple[float, ...]
@@ -71,9 +74,10 @@ def _parts(method: str) -> tuple[str, Method]:
 
 
 def _limit(setting: DeepSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
-    if setting.train_images is None:
-        return sets
-    return sets | {"train": limited(sets["train"], setting.train_images)}
+    limits = {"train": setting.train_images, "val": setting.val_images}
+    return sets | {
+        split: limited(sets[split], limit) for split, limit in limits.items() if limit is not None
+    }
 
 
 def _methods(
@@ -92,14 +96,21 @@ _ALL = ("greedy", *_RULES, *(f"sgr-{rule}" for rule in _RULES))
 _COLOUR = Augment(crop=4, flip=True)
 _RATES = (0.05, 0.1, 0.2, 0.4)
 _RECONCILED = ((0.1, 0.1), (0.1, 1.0), (0.2, 0.1), (0.2, 1.0))  # four as well: equal tuning
+# Transformers learn slowly by SGD; all networks of one experiment share an optimiser.
+_ADAMW = Schedule(
+    epochs=40, batch_size=256, lr=1e-3, weight_decay=0.05, optimiser="adamw", augment=_COLOUR
+)
+_ADAMW_RATES = (3e-4, 1e-3, 2e-3, 4e-3)
+_ADAMW_RECONCILED = ((1e-3, 0.1), (1e-3, 1.0), (2e-3, 0.1), (2e-3, 1.0))
 
 CIFAR10 = Experiment(
     {
         "quick": DeepSetting(
             data="shapes",
-            train_images=600,
-            methods=_methods(("resnet8",), ("local", "sgr-local"), (4,)),
-            schedule=Schedule(epochs=4, batch_size=50, lr=0.1),
+            train_images=100,
+            val_images=60,
+            methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
+            schedule=Schedule(epochs=4, batch_size=25, lr=0.1),
             rates=(0.1,),
             reconciled=((0.1, 0.1),),
             tuning_epochs=0,
@@ -107,23 +118,25 @@ CIFAR10 = Experiment(
         ),
         "cpu": DeepSetting(
             data="cifar10",
-            train_images=10_000,
+            train_images=1_000,
+            val_images=500,
             methods=_methods(("resnet8",), ("local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
-            schedule=Schedule(epochs=8, batch_size=100, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
+            schedule=Schedule(epochs=8, batch_size=50, lr=0.1, augment=_COLOUR),
+            rates=(0.05, 0.1, 0.2),
+            reconciled=_RECONCILED[:3],
             tuning_epochs=2,
             seeds=3,
         ),
         "gpu": DeepSetting(
             data="cifar10",
             train_images=None,
+            val_images=None,
             methods=_methods(("resnet32",), _ALL, (2, 4, 8, 16))
             + _methods(("resnet110",), ("local", "sgr-local"), (2, 4, 8, 16)),
-            schedule=Schedule(epochs=100, batch_size=256, lr=0.1, augment=_COLOUR),
+            schedule=Schedule(epochs=96, batch_size=256, lr=0.1, augment=_COLOUR),
             rates=_RATES,
             reconciled=_RECONCILED,
-            tuning_epochs=15,
+            tuning_epochs=16,
             seeds=3,
         ),
     },
@@ -135,31 +148,34 @@ IMAGENET_SUBSET = Experiment(
     {
         "quick": DeepSetting(
             data="shapes",
-            train_images=400,
+            train_images=50,
+            val_images=50,
             methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
-            schedule=Schedule(epochs=2, batch_size=50, lr=0.05),
-            rates=(0.05,),
-            reconciled=((0.05, 0.1),),
+            schedule=Schedule(epochs=2, batch_size=25, lr=0.001, optimiser="adamw"),
+            rates=(0.001,),
+            reconciled=((0.001, 0.1),),
             tuning_epochs=0,
-            seeds=2,
+            seeds=1,
         ),
         "cpu": DeepSetting(
             data="tiny-imagenet",
-            train_images=10_000,
+            train_images=2_000,
+            val_images=1_000,
             methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (2, 4)),
-            schedule=Schedule(epochs=8, batch_size=100, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
+            schedule=replace(_ADAMW, epochs=8, batch_size=50),
+            rates=_ADAMW_RATES,
+            reconciled=_ADAMW_RECONCILED,
             tuning_epochs=1,
             seeds=3,
         ),
         "gpu": DeepSetting(
             data="tiny-imagenet",
             train_images=None,
+            val_images=None,
             methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
-            schedule=Schedule(epochs=40, batch_size=256, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
+            schedule=_ADAMW,
+            rates=_ADAMW_RATES,
+            reconciled=_ADAMW_RECONCILED,
             tuning_epochs=6,
             seeds=3,
         ),

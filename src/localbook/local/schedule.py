@@ -36,11 +36,15 @@ class Schedule:
     ema : float
         The decay of an exponential moving average of the weights, which is then what is measured
         and what the network ends with. 0: no average.
+    cycles : int
+        How often warm-up and cosine are gone through, in equal shares of the epochs: K for greedy
+        learning of K modules, so that each stage has a learning rate that decays.
 
     Raises
     ------
     ConfigError
-        If a number is out of its range, or the optimiser is unknown.
+        If a number is out of its range, the optimiser is unknown, or the cycles do not divide the
+        epochs.
     """
 
     epochs: int
@@ -55,6 +59,7 @@ class Schedule:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     ema: float = 0.0
+    cycles: int = 1
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -69,6 +74,11 @@ class Schedule:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"{name}={value} must be at least 0 and less than 1.")
+        if self.cycles < 1 or self.epochs % self.cycles:
+            raise ConfigError(
+                f"{self.epochs} epochs cannot be shared equally by {self.cycles} cycles; choose a "
+                "multiple."
+            )
 
     @property
     def soft(self) -> bool:
@@ -77,6 +87,8 @@ class Schedule:
 
     def factor(self, step: int, total: int) -> float:
         """Return the share of the peak learning rate used at ``step`` of ``total``."""
+        total //= self.cycles
+        step %= total
         rise = max(1, round(self.warmup * total))
         if step < rise:
             return (step + 1) / rise

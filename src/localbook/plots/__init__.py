@@ -11,6 +11,7 @@ from localbook.plots.attacks import (
     seeds_by_name,
     success_by_bound,
 )
+from localbook.plots.compared import RULES, accuracy_against_price, share_by_modules
 from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
 from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
 from localbook.plots.dependence import dependence
@@ -56,11 +57,13 @@ __all__ = [
     "METHOD",
     "PALETTE",
     "PRUNING",
+    "RULES",
     "AttackFrame",
     "Body",
     "DepthPanel",
     "DualPanel",
     "RegionPanel",
+    "accuracy_against_price",
     "accuracy_by_compression",
     "accuracy_by_module",
     "against_weight",
@@ -101,6 +104,7 @@ __all__ = [
     "seeds_by_method",
     "seeds_by_name",
     "seeds_by_variant",
+    "share_by_modules",
     "show",
     "similarity_maps",
     "slider",

@@ -20,8 +20,8 @@ class Greedy:
     The L modules share training equally: module l is trained while the share of training that is
     over lies in [(l - 1)/L, l/L). Those before it are finished, those after it have not begun; both
     run in eval mode and get no gradient, so that an optimiser leaves them alone, weight decay
-    included. A learning rate that decays should do so in each stage: call
-    :func:`localbook.local.train` once a stage, with ``Greedy(progress=(l - 1) / L)``.
+    included. A learning rate that decays should do so in each stage: train with a
+    :class:`localbook.local.Schedule` of L cycles.
 
     Bengio et al., "Greedy layer-wise training of deep networks" (2006), with the supervised loss of
     Belilovsky et al., "Greedy layerwise learning can scale to ImageNet" (2019).
