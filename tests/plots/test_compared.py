@@ -18,6 +18,12 @@ def test_a_line_for_each_rule_and_one_for_back_propagation():
     assert (left.get_ylabel(), left.get_xlabel()) == ("saved, over BP", "modules")
 
 
+def test_a_value_above_those_of_the_first_panel_is_not_cut_off():
+    figure = share_by_modules([2], {"low": {"local": [0.5]}, "high": {"sgr": [1.5]}}, "saved")
+    assert [axes.get_ylim()[0] for axes in figure.axes] == [0, 0]
+    assert figure.axes[1].get_ylim()[1] > 1.5
+
+
 def test_a_point_for_each_method_in_each_panel():
     figure = accuracy_against_price({"MiB": PRICES, "time": PRICES}, ACCURACY)
     for axes, label in zip(figure.axes, ("MiB", "time"), strict=True):

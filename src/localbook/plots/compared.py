@@ -45,7 +45,7 @@ def share_by_modules(
         axes.set_xlim(-0.3, len(ks) - 0.7)
         axes.set_xlabel("modules")
         axes.set_title(title)
-        axes.set_ylim(bottom=0)
+    rows[0][0].set_ylim(bottom=0)  # now that every panel has had its say
     rows[0][0].set_ylabel(ylabel)
     figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
                   fontsize=9)  # fmt: skip
