@@ -143,7 +143,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="the question: zonotope, boundary, regions, memory or step-time")
+    parser.add_argument(
+        "name", help="the question: zonotope, boundary, regions, memory or step-time"
+    )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)
     parser.set_defaults(call=_bench)
