@@ -1,11 +1,10 @@
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
 from localbook import runs
-from localbook.experiments import run, setting
+from localbook.experiments import attacks, run, setting
 from localbook.experiments.attack_methods import ATTACKS
 from localbook.experiments.attacks import TROPICAL_ATTACK, network, trained
 
@@ -52,15 +51,22 @@ def test_the_candidate_with_most_successes_is_chosen(tiny, tmp_path):
     assert all(row["seed"] not in record.seeds for row in record.config["tuning"])
 
 
-def test_finished_networks_are_not_attacked_again(tiny, tmp_path):
-    (path,) = run(NAME, methods=["fgsm"], out=tmp_path)
-    final = runs.read(path).final
-    kept = tmp_path / NAME / ".partial" / "quick-fgsm"
-    kept.mkdir(parents=True)
-    (kept / "seed0.json").write_text(json.dumps(final[0] | {"wrong": 0.123}))
-    path.unlink()
+def test_finished_networks_are_not_attacked_again(tiny, tmp_path, monkeypatch):
+    whole = runs.read(run(NAME, methods=["fgsm"], out=tmp_path / "whole")[0]).final
+    attack, seeds = attacks._attack, []
+
+    def interrupted(*args):
+        seeds.append(args[-1])
+        if seeds == [0, 1]:
+            raise KeyboardInterrupt
+        return attack(*args)
+
+    monkeypatch.setattr(attacks, "_attack", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(NAME, methods=["fgsm"], out=tmp_path)
     (path,) = run(NAME, methods=["fgsm"], out=tmp_path, resume=True)
-    assert [row["wrong"] for row in runs.read(path).final] == [0.123, final[1]["wrong"]]
+    assert seeds == [0, 1, 1]
+    assert [row["wrong"] for row in runs.read(path).final] == [row["wrong"] for row in whole]
 
 
 @pytest.mark.parametrize("method", ["art-pgd", "art-apgd", "art-cw"])

@@ -1,6 +1,5 @@
 """Tropical attacks beside FGSM, PGD and a library's attacks, at the same budget."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from localbook.data import ImageSet
 from localbook.experiments.attack_methods import ATTACKS, Candidate
 from localbook.experiments.registry import Experiment, Job, Outcome, Row
+from localbook.experiments.unfinished import keep_rows, kept_rows
 from localbook.progress import Progress
 from localbook.tropical.attack import weight_change_needed
 from localbook.tropical.attack_penalty import Penalty
@@ -68,16 +68,16 @@ def compare_attacks(job: Job) -> Outcome:
     sets = {split: _tensors(data, job.device) for split, data in job.sets.items()}
     tuning = _tune(job, sets)
     chosen: Candidate = max(tuning, key=lambda row: row["score"])["candidate"]
-    job.partial.mkdir(parents=True, exist_ok=True)
     final: list[Row] = []
     with Progress(f"{job.method}", len(job.seeds), "network") as bar:
         for count, seed in enumerate(job.seeds, start=1):
-            kept = job.partial / f"seed{seed}.json"
-            if not kept.exists():
+            path = job.partial / f"seed{seed}.json"
+            rows = kept_rows(path, job)
+            if not rows:
                 model = trained(setting, sets["train"], seed)
-                row = {"seed": seed} | _attack(job, model, *sets["test"], chosen, seed)
-                kept.write_text(json.dumps(row))
-            final.append(json.loads(kept.read_text()))
+                rows = [{"seed": seed} | _attack(job, model, *sets["test"], chosen, seed)]
+                keep_rows(path, job, rows)
+            final += rows
             bar.at(count, f"success {final[-1]['success']:.3f}")
     model = network(setting, *_shape(sets["train"]))
     return Outcome(

@@ -1,12 +1,10 @@
 """Tropical pruning against others at equal compression, with and without tuning afterwards."""
 
 import copy
-import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from localbook.data import ImageSet
@@ -23,6 +21,7 @@ from localbook.experiments.pruning_nets import (
     samples,
 )
 from localbook.experiments.registry import Experiment, Job, Outcome, Row
+from localbook.experiments.unfinished import keep_rows, keep_tensors, kept_rows, kept_tensors
 from localbook.progress import Progress
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
@@ -105,8 +104,8 @@ class _Bench:
         made_by = (setting.body, setting.body_epochs, setting.hidden, setting.batches)
         name = digest(_sources(self.job), made_by, setting.batch_size, setting.lr, seed)
         path = self.shared / f"dense-{name}.pt"
-        if path.exists():
-            net.load_state_dict(torch.load(path))
+        if state := kept_tensors(path, self.job.device):
+            net.load_state_dict(state)
             return net
         with Progress(f"dense network, seed {seed}", setting.batches, "batch") as bar:
             fit(
@@ -119,10 +118,7 @@ class _Bench:
                 seed=seed,
                 after_step=bar.at,
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(net.state_dict(), partial)
-        partial.replace(path)
+        keep_tensors(path, net.state_dict())
         return net
 
     def pruned(
@@ -182,13 +178,13 @@ def run(job: Job) -> Outcome:
         for seed in job.seeds:
             dense = bench.dense(seed)
             parameters = sum(p.numel() for p in dense.parameters())
-            rows = _remembered(job.partial / f"seed{seed}.json")
+            rows = kept_rows(job.partial / f"seed{seed}.json", job)
             for compression in setting.compressions:
                 for mode in setting.modes:
                     if not any(r["mode"] == mode and r["compression"] == compression for r in rows):
                         row = _measured(bench, dense, mode, chosen[mode], compression, seed)
                         rows.append({"seed": seed, "epoch": 0, "mode": mode} | row)
-                        _remember(job.partial / f"seed{seed}.json", rows)
+                        keep_rows(job.partial / f"seed{seed}.json", job, rows)
                     bar.at(len(history) + len(rows), f"{mode}, {compression:.0%}")
             history += rows
             accuracy, dead = measure(dense, bench.splits["test"])
@@ -204,7 +200,7 @@ def _choose(bench: _Bench) -> tuple[list[Row], Row]:
     """Judge every mode's candidates on the validation split; a single one needs no judging."""
     setting = bench.job.setting
     path = bench.job.partial / "tuning.json"
-    rows = _remembered(path)
+    rows = kept_rows(path, bench.job)
     if not rows:
         for mode in setting.modes:
             candidates = setting.tried(bench.job.method, mode)
@@ -215,7 +211,7 @@ def _choose(bench: _Bench) -> tuple[list[Row], Row]:
                     net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, _TUNING_SEED)
                     score = measure(net, bench.splits["val"])[0]
                 rows.append({"mode": mode, "candidate": candidate, "val_accuracy": score})
-        _remember(path, rows)
+        keep_rows(path, bench.job, rows)
     chosen = {}
     for mode in setting.modes:
         mine = [row for row in rows if row["mode"] == mode]
@@ -247,17 +243,6 @@ def _by_compression(rows: list[Row]) -> Row:
 
 def _sources(job: Job) -> list[tuple[str, str, int]]:
     return [(split, s.source, len(s)) for split, s in sorted(job.sets.items())]
-
-
-def _remembered(path: Path) -> list[Row]:
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
-
-
-def _remember(path: Path, rows: list[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(rows), encoding="utf-8")
-    partial.replace(path)
 
 
 def _fewer_images(setting: PruningSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.data.batches import DeviceImages
+from localbook.experiments.unfinished import keep_tensors, kept_tensors
 
 _TEST_BATCH = 1000
 _BODY_SEED = 7000  # one body for all seeds: the heads are compared, not the bodies
@@ -62,16 +63,16 @@ def samples(
     """
     if not body:
         return {split: Samples(*_pixels(d)) for split, d in data.items()}
-    if not cache.exists():
+    stored = kept_tensors(cache, str(data["train"].labels.device))
+    if stored is None:
         net = _trained_body(data["train"], *BODIES[body], epochs)
         with torch.no_grad():
             stored = {
                 split: tuple(map(torch.cat, zip(*_features(net, d), strict=True)))
                 for split, d in data.items()
             }
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(stored, cache)
-    return {split: Samples(*pair) for split, pair in torch.load(cache).items()}
+        keep_tensors(cache, stored)
+    return {split: Samples(*pair) for split, pair in stored.items()}
 
 
 def _pixels(data: DeviceImages) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Lottery tickets: accuracy, and the distance of the dual polytope, as weights are pruned away."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from localbook.data import ImageSet
 from localbook.errors import TrainingError
 from localbook.experiments.registry import Experiment, Job, Outcome, Row
+from localbook.experiments.unfinished import keep_rows, kept_rows
 from localbook.progress import Progress
 from localbook.tropical import dual_distance, dual_polytope
 from localbook.tropical.network import ReLUNetwork
@@ -71,7 +71,6 @@ class TicketSetting:
 def prune_and_compare(job: Job) -> Outcome:
     """Prune networks of every initialisation and seed by one method."""
     sets = _normalised(job)
-    job.partial.mkdir(parents=True, exist_ok=True)
     tuning: list[Row] = []
     chosen: Row = {}
     history: list[Row] = []
@@ -131,8 +130,8 @@ def _trainer(job: Job, lr: float, seed: int, sets: dict[str, Labelled]) -> Train
 def _tune(job: Job, initialisation: Initialisation, sets: dict[str, Labelled]) -> list[Row]:
     """Judge the learning rates by the dense network, which all methods have in common."""
     path = job.partial / f"{initialisation}-tuning.json"
-    if path.exists():
-        return list(json.loads(path.read_text()))
+    if kept := kept_rows(path, job):
+        return kept
     pruning = Pruning(job.setting.rate, rounds=1, scope=job.setting.scope)
     rows: list[Row] = []
     with Progress(f"{job.method} {initialisation} tuning", len(job.setting.rates), "trial") as bar:
@@ -147,7 +146,7 @@ def _tune(job: Job, initialisation: Initialisation, sets: dict[str, Labelled]) -
             candidate = {"initialisation": initialisation, "lr": lr}
             rows.append({"candidate": candidate, "val_accuracy": score, "seed": _TUNING_SEED})
             bar.at(len(rows), f"accuracy {score:.3f}")
-    path.write_text(json.dumps(rows))
+    keep_rows(path, job, rows)
     return rows
 
 
@@ -160,8 +159,8 @@ def _prune(
 ) -> list[Row]:
     """Return a row for every round, from the unfinished work if they are there."""
     path = job.partial / f"{initialisation}-seed{seed}.json"
-    if path.exists():
-        return list(json.loads(path.read_text()))
+    if kept := kept_rows(path, job):
+        return kept
     setting = job.setting
     rounds = iterative_pruning(
         _start(job, initialisation, seed),
@@ -174,7 +173,7 @@ def _prune(
         for row in _measured(rounds, sets):
             rows.append({"seed": seed, "initialisation": initialisation} | row)
             bar.at(row["round"], f"{row['left']:.1%} left, accuracy {row['val_accuracy']:.3f}")
-    path.write_text(json.dumps(rows))
+    keep_rows(path, job, rows)
     return rows
 
 
