@@ -119,37 +119,9 @@ def test_no_machines_paths(notebook):
         assert not re.search(r"\b[A-Z]:\\\\", piece)
 
 
-def test_goals_needs_and_time_come_first(notebook):
-    goals = " ".join(notebook.cells[0].source.split())
-    starts = [goals.index(words) for words in ("**You will**", "**You need**", "**Time:**")]
-    assert starts == sorted(starts)
-    assert re.search(r"\*\*Time:\*\* \d+ minutes to read,", goals)
-
-
-EXERCISE = re.compile(
-    r"```\{exercise-start\}\n:label: (?P<label>\S+)\n```\n"
-    r"\*\*\((?P<level>easy|medium|hard)\)\*\* (?P<task>.+?)\n"
-    r"```\{exercise-end\}\n```\s+"
-    r"```\{solution-start\} (?P=label)\n:class: dropdown\n```\n"
-    r"(?P<solution>.+?)\n```\{solution-end\}\n```",
-    re.DOTALL,
-)
-
-
-def printed(cell):
-    return "".join(text for out in cell.outputs for kind, text in texts(out) if kind == "stdout")
-
-
-def test_exercises_have_three_levels_and_solutions_that_ran(notebook):
-    text = "\n".join(
-        cell.source if cell.cell_type == "markdown" else f"\nprinted: {printed(cell)!r}\n"
-        for cell in notebook.cells
-    )
-    found = list(EXERCISE.finditer(text))
-    assert len(found) == text.count("{exercise-start}") == text.count("{solution-start}")
-    levels = [exercise["level"] for exercise in found]
-    assert set(levels) == {"easy", "medium", "hard"}
-    assert levels == sorted(levels, key=["easy", "medium", "hard"].index)
-    for exercise in found:
-        claims = re.findall(r"^printed: (.+)$", exercise["solution"], re.MULTILINE)
-        assert any(len(claim) > 2 for claim in claims), f"{exercise['label']} prints no claim"
+def test_exercises_have_solutions(notebook):
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    exercises = re.findall(r"\{exercise-start\}\n:label: (\S+)", text)
+    solutions = re.findall(r"\{solution-start\} (\S+)", text)
+    assert len(exercises) >= 3
+    assert exercises == solutions
