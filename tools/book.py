@@ -1,7 +1,7 @@
 """Execute the book's notebooks with papermill, and build its HTML.
 
-    python tools/book.py build      execute what changed, then build the HTML
-    python tools/book.py refresh    execute every notebook in place, to commit its outputs
+    python -m tools.book build      execute what changed, then build the HTML
+    python -m tools.book refresh    execute every notebook in place, to commit its outputs
 
 Executed copies are kept in _build/executed; a notebook runs again when its own source, the
 library, the run records or the pins have changed since its last good execution.
@@ -20,6 +20,8 @@ from typing import Any
 
 import nbformat
 from tqdm import tqdm
+
+from tools import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -139,6 +141,7 @@ def gather(executed: Path, pages: Path) -> None:
     for notebook in notebooks():
         (pages / notebook).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(executed / notebook, pages / notebook)
+        launch.pin(pages / notebook, pages / "_config.yml")
 
 
 def build_html(pages: Path, output: Path) -> int:

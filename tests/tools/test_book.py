@@ -93,11 +93,11 @@ def test_execution_is_tidied(project):
 
 def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(project):
     for name in ("_config.yml", "_toc.yml", "CHANGELOG.md", "book/page.md"):
-        (project / name).write_text(name)
+        (project / name).write_text(f"title: {name}")
     executed = project / "_build" / "executed"
     for name in ("one", "two"):
         (executed / "book").mkdir(parents=True, exist_ok=True)
         (executed / "book" / f"{name}.ipynb").write_text("executed")
     book.gather(executed, project / "pages")
     assert (project / "pages" / "book" / "one.ipynb").read_text() == "executed"
-    assert (project / "pages" / "book" / "page.md").read_text() == "book/page.md"
+    assert (project / "pages" / "book" / "page.md").read_text() == "title: book/page.md"
