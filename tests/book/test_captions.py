@@ -1,4 +1,4 @@
-"""Under each recorded figure: data, hardware, seeds, commit, and the command that makes it again."""
+"""Under each recorded figure: data, hardware, seeds, commit, and the command to make it again."""
 
 import ast
 import re
