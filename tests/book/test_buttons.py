@@ -39,7 +39,7 @@ def page(tmp_path):
 
 
 def foreign(html):
-    return set(re.findall(r'<a href="(https://(?:github|colab|mybinder|gitlab)[^"]*)"', html))
+    return set(re.findall(r'<a\b[^>]*href="(https://(?:github|colab|mybinder|gitlab)[^"]*)"', html))
 
 
 def loaded(html):
@@ -68,6 +68,7 @@ def test_without_an_address_they_are_left_out(page):
     assert not foreign(html)
     assert "launch-buttons" not in html
     assert "source-buttons" not in html
+    assert "CC BY 4.0" in html  # the theme's other options are kept
 
 
 def test_a_host_that_colab_cannot_read_loses_colab_only(page):
