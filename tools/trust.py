@@ -18,6 +18,7 @@ from localbook import benchmarks, runs
 from localbook.runs import Record
 
 CLAIMS = ("local-learning", "tropical-geometry")
+CONFIRMED = ("yes", "confirmed")
 TIMES = Path("data") / "times.json"
 
 
@@ -35,7 +36,9 @@ def write(executed: Path, root: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in CLAIMS:
         node = nbformat.read(executed / "book" / part / "claims.ipynb", as_version=4)
-        (folder / f"claims-{part}.md").write_text(claims(node, f"{part}/claims.html"))
+        page = f"{part}/claims.html"
+        (folder / f"claims-{part}.md").write_text(claims(node, page))
+        (folder / f"open-{part}.md").write_text(claims(node, page, confirmed=False))
     records = runs.load(folder=root / "data" / "runs")
     files = sorted((root / "data" / "benchmarks").glob("*.json"))
     (folder / "benchmarks.md").write_text(benchmark_tables([benchmarks.read(f) for f in files]))
@@ -49,7 +52,7 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def claims(node: Any, page: str) -> str:
+def claims(node: Any, page: str, *, confirmed: bool = True) -> str:
     """Return one row for each verdict of a chapter of claims: claim, what was checked, verdict.
 
     Parameters
@@ -59,27 +62,38 @@ def claims(node: Any, page: str) -> str:
         *Claim n* decides one, and the cell below *The table* has printed the verdicts.
     page : str
         The chapter's address, for links to those sections.
+    confirmed : bool
+        Whether to keep what is confirmed without a condition.
 
     Raises
     ------
     ValueError
         If a claim has no verdict or no section.
     """
+    header = ("the paper's claim, put shortly", "what was checked", "verdict", "shown in")
+    rows: list[tuple[str, ...]] = []
+    for claim, *others in _decided(node, page):
+        if confirmed or others[1] not in CONFIRMED:
+            rows.append((claim, *others))
+    said = [claim for claim, *_ in rows]
+    return table(header, [("" if row[0] in said[:i] else row[0], *row[1:])
+                          for i, row in enumerate(rows)])  # fmt: skip
+
+
+def _decided(node: Any, page: str) -> list[tuple[str, ...]]:
     texts = [cell.source for cell in node.cells if cell.cell_type == "markdown"]
     stated = _numbered(next(text for text in texts if text.startswith("## The question")))
     anchors = _sections(texts)
-    rows, shown = [], set()
+    rows = []
     for what, verdict, _ in _verdicts(node):
         number, checked = what.split(". ", 1)
         if number not in stated or number not in anchors:
             raise ValueError(f"{page}: claim {number} is not stated, or has no section.")
         link = f'<a href="{page}#{anchors[number]}">claim {number}</a>'
-        claim = f"{number}. {stated[number]}" if number not in shown else ""
-        shown.add(number)
-        rows.append((claim, checked, verdict, link))
-    if missing := sorted(stated.keys() - shown):
+        rows.append((f"{number}. {stated[number]}", checked, verdict, link))
+    if missing := sorted(stated.keys() - {row[0].split(".")[0] for row in rows}):
         raise ValueError(f"{page}: no verdict on claim {', '.join(missing)}.")
-    return table(("the paper's claim, put shortly", "what was checked", "verdict", "shown in"), rows)
+    return rows
 
 
 def _numbered(text: str) -> dict[str, str]:
@@ -127,11 +141,11 @@ def run_table(records: list[Record]) -> str:
     for name, some in groupby(records, key=lambda r: (r.experiment, r.profile)):
         group = list(some)
         methods = ", ".join(f"`{r.method}`" for r in group)
-        hours = sum(r.wall_s for r in group) / 60
+        minutes = sum(r.wall_s for r in group) / 60
         note = html.escape(runs.caption(group), quote=False)
         note, command = note.split("Again: ", 1)
         parts.append(
-            f"### {name[0]}, {name[1]}\n\n{methods}; {hours:.0f} minutes in all. {note}\n\n"
+            f"### {name[0]}, {name[1]}\n\n{methods}; {minutes:.0f} minutes in all. {note}\n\n"
             f"```bash\n{command} --out my-runs\n```\n"
         )
     return "\n".join(parts)
