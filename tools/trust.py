@@ -7,6 +7,8 @@ records, times from the last execution. Nothing of it is written by hand.
 import html
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ def write(executed: Path, root: Path, folder: Path) -> None:
     (folder / "times.md").write_text(time_table(read_times(executed)))
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return a markdown table."""
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -84,12 +86,12 @@ def _decided(node: Any, page: str) -> list[tuple[str, ...]]:
     texts = [cell.source for cell in node.cells if cell.cell_type == "markdown"]
     stated = _numbered(next(text for text in texts if text.startswith("## The question")))
     anchors = _sections(texts)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what, verdict, _ in _verdicts(node):
         number, checked = what.split(". ", 1)
         if number not in stated or number not in anchors:
             raise ValueError(f"{page}: claim {number} is not stated, or has no section.")
-        link = f'<a href="{page}#{anchors[number]}">claim {number}</a>'
+        link = f'<a class="reference internal" href="{page}#{anchors[number]}">claim {number}</a>'
         rows.append((f"{number}. {stated[number]}", checked, verdict, link))
     if missing := sorted(stated.keys() - {row[0].split(".")[0] for row in rows}):
         raise ValueError(f"{page}: no verdict on claim {', '.join(missing)}.")
@@ -122,14 +124,18 @@ def _verdicts(node: Any) -> list[list[str]]:
 
 
 def benchmark_tables(found: list[benchmarks.Benchmark]) -> str:
-    """Return how many targets each benchmark has met, and then each in full."""
+    """Return how many targets each benchmark has met, what falls short, and then each in full."""
     header = ("benchmark", "targets", "met", "missed", "too noisy to tell")
     counts = []
     for b in found:
         verdicts = [v for row in b.rows if (v := row.verdict(b.noise))]
         words = [str(verdicts.count(w)) for w in ("met", "missed", "too noisy to tell")]
         counts.append((f"`{b.name}`", str(len(verdicts)), *words))
-    parts = [table(header, counts)]
+    parts = [table(header, counts), "### What falls short\n"]
+    for b in found:
+        short = [row for row in b.rows if row.verdict(b.noise) not in ("met", "")]
+        if short:
+            parts.append(f"`{b.name}`\n\n{benchmarks.table(replace(b, rows=short))}\n")
     for b in found:
         parts.append(f"### {b.name}\n\n{benchmarks.table(b)}\n\n{benchmarks.caption(b)}\n")
     return "\n".join(parts)
@@ -178,7 +184,7 @@ def time_table(times: dict[str, Any]) -> str:
     """Return how long each notebook took, the longest last, with the machine it ran on."""
     if not times:
         return "No notebook has been executed with its time taken yet; `make book` does it.\n"
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{{doc}}`{Path(name).relative_to('book').with_suffix('')}`",
             f"{row['cpu_s']:.0f}",

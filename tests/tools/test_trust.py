@@ -88,7 +88,10 @@ def test_benchmarks_are_counted_and_shown_in_full():
     )  # fmt: skip
     text = trust.benchmark_tables([found])
     assert "| `some` | 2 | 1 | 1 | 0 |" in text
-    assert "missed" in text.split("### some")[1]
+    short, full = text.split("### What falls short")[1].split("### some")
+    assert short.count("missed") == 1
+    assert "met" not in short
+    assert "missed" in full
     assert "Again: localbook bench some" in text
 
 
