@@ -66,19 +66,30 @@ class SGR:
         ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
     loss : LocalLoss
         ℓ_l for every module but the last, whose loss is the cross-entropy.
+    paying : int or None
+        How many modules, drawn anew in every step from torch's global generator, pay the penalty;
+        None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
+        step costs less.
 
     Raises
     ------
     ConfigError
-        If a weight is negative or not a number, or ``distance`` or ``path`` is unknown.
+        If a weight is negative or not a number, ``paying`` is below 1, or ``distance`` or
+        ``path`` is unknown.
     """
 
     weight: Weight | Callable[[float], Weight] = 1.0
     distance: str | Penalty = "squared"
     path: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
+    paying: int | None = None
 
     def __post_init__(self) -> None:
+        if self.paying is not None and self.paying < 1:
+            raise ConfigError(
+                f"paying={self.paying}: at least one module has to pay the penalty in a step; for "
+                "none, use PlainLocal."
+            )
         for kind, name, known in (
             ("distance", self.distance, list(DISTANCES)),
             ("path", self.path, list(PATHS)),
@@ -137,7 +148,22 @@ class SGR:
                 f"{len(weights)} SGR weights for {modules} modules: give one number for all, or "
                 "exactly one for each."
             )
+        return weights if self.paying is None else _drawn(weights, self.paying)
+
+
+def _drawn(weights: tuple[float, ...], paying: int) -> tuple[float, ...]:
+    """Keep some of the weights, drawn at random, so that their expectation stays the same.
+
+    The first module's is left out: it has no effect.
+    """
+    candidates = [number for number, weight in enumerate(weights) if number and weight]
+    if paying >= len(candidates):
         return weights
+    drawn = {candidates[i] for i in torch.randperm(len(candidates))[:paying].tolist()}
+    factor = len(candidates) / paying
+    return tuple(
+        weight * factor if number in drawn else 0.0 for number, weight in enumerate(weights)
+    )
 
 
 def check(net: IsolatedNetwork, x: Tensor) -> None:
