@@ -45,7 +45,8 @@ def write(executed: Path, root: Path, folder: Path) -> None:
     files = sorted((root / "data" / "benchmarks").glob("*.json"))
     (folder / "benchmarks.md").write_text(benchmark_tables([benchmarks.read(f) for f in files]))
     (folder / "runs.md").write_text(run_table(records))
-    (folder / "times.md").write_text(time_table(read_times(executed)))
+    times = {k: v for k, v in read_times(executed).items() if (root / k).is_file()}
+    (folder / "times.md").write_text(time_table(times))
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
