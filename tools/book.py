@@ -29,6 +29,7 @@ BUILD = ROOT / "_build"
 EXECUTED = BUILD / "executed"
 PAGES = BUILD / "pages"
 HTML = BUILD / "html"
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, and on Colab
 
 
 def notebooks() -> list[Path]:
@@ -90,6 +91,8 @@ def tidy(node: Any) -> None:
     for cell in node.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = {"tags": tags} if tags else {}
+        if "remove-input" in (tags or ()):  # a question, whose code tells the answer
+            cell.metadata |= FOLDED
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
 

@@ -107,3 +107,19 @@ def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(
     book.gather(executed, project / "pages")
     assert (project / "pages" / "book" / "one.ipynb").read_text() == "executed"
     assert (project / "pages" / "book" / "page.md").read_text() == "title: book/page.md"
+
+
+def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
+    question, plain = (nbformat.v4.new_code_cell("1") for _ in "ab")
+    question.metadata = {"tags": ["remove-input"], "papermill": {"duration": 1}}
+    plain.metadata = {"papermill": {"duration": 1}}
+    plain.outputs = [
+        nbformat.v4.new_output("stream", name=name, text="1") for name in ("stdout", "stderr")
+    ]
+    node = nbformat.v4.new_notebook(cells=[question, plain])
+    book.tidy(node)
+    nbformat.validate(node)
+    folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    assert question.metadata == {"tags": ["remove-input"], **folded}
+    assert plain.metadata == {}
+    assert [out.name for out in plain.outputs] == ["stdout"]
