@@ -10,7 +10,10 @@ PAIR = ("bp", "local")
 
 def figures(path):
     record = runs.read(path)
-    rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in record.history]
+    rows = [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_s")}
+        for row in record.history
+    ]
     return record.method, record.final, rows
 
 

@@ -85,5 +85,5 @@ def _plain_loop(net: IsolatedNetwork, data: DeviceImages) -> None:
     for start in range(0, len(data) - _BATCH + 1, _BATCH):
         x, y = data.at(order[start : start + _BATCH])
         optimiser.zero_grad(set_to_none=True)
-        F.cross_entropy(model(x), y).backward()
+        torch.autograd.backward(F.cross_entropy(model(x), y))
         optimiser.step()
