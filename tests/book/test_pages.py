@@ -41,12 +41,11 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built():
     """The book, built from the notebooks as they are committed."""
-    home = tmp_path_factory.mktemp("book")
-    book.gather(book.ROOT, home / "pages")
-    assert book.build_html(home / "pages", home) == 0, "jupyter-book warned or failed, see above"
-    return home / "_build" / "html"
+    html = book.committed()
+    assert html, "jupyter-book warned or failed, see above"
+    return html
 
 
 @pytest.fixture(scope="module")
