@@ -1,6 +1,6 @@
 """Find a headless Chromium, or install one: `make test-browser` and `make pdf` drive it.
 
-python tools/browser.py     install what is missing, and say which browser is used
+`python -m tools.browser` installs what is missing, and says which browser is used.
 """
 
 import os

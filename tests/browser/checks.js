@@ -73,8 +73,9 @@ window.checks = (() => {
     for (const svg of document.querySelectorAll(".lb-figure svg")) {
       const page = ground(svg);
       const shapes = [];  // painted so far, in the order of painting
-      for (const e of svg.querySelectorAll("path, rect, polygon, text, use[href^='#'], use")) {
+      for (const e of svg.querySelectorAll("path, rect, polygon, text, use")) {
         if (e.closest("defs, clipPath") || !e.checkVisibility()) continue;
+        if (e.tagName === "use" && e.previousElementSibling?.tagName === "use") continue;
         const link = e.getAttribute("href") || e.getAttribute("xlink:href") || "";
         const style = getComputedStyle(e);
         if (e.tagName === "text" || link.includes("DejaVu")) {
@@ -99,11 +100,31 @@ window.checks = (() => {
     return [...new Set(found)];
   };
 
+  // One element for each colour, size and weight of letters on each pile of grounds: axe-core takes
+  // milliseconds for each element's contrast, and a page has thousands that look alike.
+  const inks = () => {
+    const kinds = new Map();
+    for (const e of document.querySelectorAll("body *:not(svg *):not(script):not(style)")) {
+      if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !visible(e)) continue;
+      const { color, fontSize, fontWeight } = getComputedStyle(e);
+      const pile = [color, fontSize, fontWeight];
+      for (let under = e; under; under = under.parentElement) {
+        const { backgroundColor, backgroundImage, opacity } = getComputedStyle(under);
+        if (colour(backgroundColor).a || backgroundImage !== "none" || opacity !== "1")
+          pile.push(backgroundColor, backgroundImage, opacity);
+      }
+      const kind = pile.join();
+      if (!kinds.has(kind) || (kinds.get(kind).children.length && !e.children.length))
+        kinds.set(kind, e);
+    }
+    return [...kinds.values()];
+  };
+
   const brokenEquations = () => [...document.querySelectorAll("mjx-merror")]
     .map((e) => `MathJax: ${e.textContent}`);
 
   const links = () => [...document.querySelectorAll("a[href]")].map((a) => a.href);
   const ids = () => [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name);
 
-  return { overflow, wideFigures, missingFigures, unreadable, brokenEquations, links, ids };
+  return { overflow, wideFigures, missingFigures, unreadable, inks, brokenEquations, links, ids };
 })();
