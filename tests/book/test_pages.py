@@ -102,6 +102,20 @@ def test_equations_find_mathjax_in_the_build(pages, built):
         assert (built / "book" / "local-learning" / place).resolve().is_file()
 
 
+def test_the_citation_names_the_book_and_both_papers(built):
+    page = (built / "book" / "index.html").read_text()
+    block = page[page.index("cite-this") :].split("</pre>")[0]
+    for word in ("@software", "2406.05222", "2002.08838", "Alfarra"):
+        assert word in block
+
+
+def test_pages_are_dated_by_their_last_commit(built):
+    dates = book.changed_on()
+    for name in ("book/notation", "book/local-learning/sgr", "book/changes"):
+        page = (built / f"{name}.html").read_text()
+        assert f"Last updated on {dates[name]}" in page if dates else "Last updated" not in page
+
+
 def test_every_picture_has_alt_text(pages, built):
     for path, page in content(pages, built).items():
         for tag, attributes in page.pictures:
