@@ -97,6 +97,25 @@ class Run:
         return state
 
 
+def load_network(path: Path, net: nn.Module) -> None:
+    """Load the network of a checkpoint, whatever run it belongs to.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or its network is of another form.
+    """
+    device = next(net.parameters()).device
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)["net"]
+        net.load_state_dict(state)
+    except _UNREADABLE as error:
+        raise ConfigError(
+            f"the checkpoint {path} cannot be read, or is of another network; "
+            "give the network that was trained, or delete the checkpoint."
+        ) from error
+
+
 def write(path: Path, state: bytes) -> None:
     """Write a packed state in one rename, so that an interruption leaves the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
