@@ -11,12 +11,14 @@ from localbook.local.parallel.kept import assemble, last_common
 from localbook.local.parallel.launch import launch
 from localbook.local.parallel.options import Options
 from localbook.local.parallel.result import Trained, Updates
+from localbook.local.parallel.scaling import Scaling
 from localbook.local.parallel.seat import Seat
 from localbook.local.parallel.train import train
 
 __all__ = [
     "DiedError",
     "Options",
+    "Scaling",
     "Seat",
     "Team",
     "Trained",

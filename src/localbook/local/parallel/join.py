@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -12,6 +13,7 @@ from localbook.errors import ConfigError, TrainingError
 from localbook.local.parallel.channel import LostError
 from localbook.local.parallel.seat import Seat
 
+Value = TypeVar("Value")
 _LOST = "lost"  # the store's key for who died first
 
 
@@ -44,6 +46,12 @@ class Team:
     seat: Seat
     store: dist.Store
     replicas: dist.ProcessGroup | None
+
+    def agreed(self, value: Value) -> Value:
+        """Return the value of rank 0, in every process."""
+        told = [value]
+        dist.broadcast_object_list(told, src=0)
+        return told[0]
 
     def blame(self, rank: int | None) -> str:
         """Return who is missing: when one process dies, others end, and are missed in turn."""
