@@ -9,6 +9,8 @@ import nbformat
 import pytest
 import yaml
 
+from tools import launch
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(
     p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
@@ -55,10 +57,18 @@ def test_title_first(notebook):
     assert len(titles) == 1
 
 
-def test_the_first_code_cell_sets_the_profile(notebook):
+def test_the_first_code_cell_installs_what_the_configuration_says(notebook):
     first = code_cells(notebook)[0]
-    assert "parameters" in first.metadata.get("tags", [])
-    assert first.source.startswith('profile = "quick"')
+    assert first.id == "install"
+    assert first.metadata.tags == launch.TAGS
+    assert first.source == launch.install_cell(*launch.repository()), "python tools/launch.py"
+    assert not first.outputs
+
+
+def test_the_second_code_cell_sets_the_profile(notebook):
+    second = code_cells(notebook)[1]
+    assert "parameters" in second.metadata.get("tags", [])
+    assert second.source.startswith('profile = "quick"')
 
 
 def test_cells_are_short(notebook):

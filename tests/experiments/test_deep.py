@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from localbook import runs
+from localbook import data, runs
 from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
 from localbook.experiments.methods import Method
 from localbook.local import Schedule
@@ -46,3 +46,13 @@ def test_from_end_to_end_at_a_tiny_size(name, tmp_path, monkeypatch):
         assert len(record.final[0]["test_accuracy_by_module"]) in (2, 4)
         if "sgr" in record.method:
             assert record.config["chosen"]["weight"] == tiny.reconciled[0][1]
+
+
+def test_some_classes_are_evenly_spaced_and_the_same_in_every_split(tmp_path, monkeypatch):
+    quick = setting("imagenet-subset", "quick")
+    few = replace(quick, classes=2, train_images=30, methods=("resnet8_bp",))
+    monkeypatch.setitem(EXPERIMENTS["imagenet-subset"].profiles, "quick", few)
+    (path,) = run("imagenet-subset", out=tmp_path)
+    names = data.load("shapes", "train").class_names
+    kept = f"only classes {names[0]}, {names[len(names) // 2]}"
+    assert all(kept in source for source in runs.read(path).source.values())

@@ -29,6 +29,7 @@ RULES: Mapping[str, Rule] = {
     "checkpointed BP": CheckpointedBP(),
     "plain local": PlainLocal(),
     "SGR, double backward": SGR(0.1),
+    "SGR, one module a step": SGR(0.1, paying=1),
     "SGR, forward over reverse": SGR(0.1, path="forward_over_reverse"),
 }
 TARGET = "SGR, double backward"  # the rule whose costs are bounded

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
-from localbook.data.imageset import limited
+from localbook.data.imageset import limited, only_classes
 from localbook.experiments.backbones import isolated
 from localbook.experiments.comparison import Candidate, compare
 from localbook.experiments.methods import Method
@@ -29,6 +29,8 @@ class DeepSetting:
         How many images to train on, drawn evenly by class; None for all.
     val_images : int or None
         Likewise, how many to validate on.
+    classes : int or None
+        How many classes, evenly spaced in the set's order; None for all.
     methods : tuple of str
         ``BACKBONE_RULE``, such as ``resnet32_sgr-dgl-k8``.
     schedule : Schedule
@@ -42,6 +44,7 @@ class DeepSetting:
     data: str
     train_images: int | None
     val_images: int | None
+    classes: int | None
     methods: tuple[str, ...]
     schedule: Schedule
     rates: tuple[float, ...]
@@ -74,6 +77,10 @@ def _parts(method: str) -> tuple[str, Method]:
 
 
 def _limit(setting: DeepSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
+    if setting.classes is not None:
+        total = len(sets["train"].class_names)
+        chosen = [i * total // setting.classes for i in range(setting.classes)]
+        sets = {split: only_classes(images, chosen) for split, images in sets.items()}
     limits = {"train": setting.train_images, "val": setting.val_images}
     return sets | {
         split: limited(sets[split], limit) for split, limit in limits.items() if limit is not None
@@ -109,6 +116,7 @@ CIFAR10 = Experiment(
             data="shapes",
             train_images=100,
             val_images=60,
+            classes=None,
             methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
             schedule=Schedule(epochs=4, batch_size=25, lr=0.1),
             rates=(0.1,),
@@ -118,19 +126,23 @@ CIFAR10 = Experiment(
         ),
         "cpu": DeepSetting(
             data="cifar10",
-            train_images=1_000,
-            val_images=500,
-            methods=_methods(("resnet8",), ("local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
-            schedule=Schedule(epochs=8, batch_size=50, lr=0.1, augment=_COLOUR),
+            train_images=4_000,
+            val_images=1_000,
+            classes=None,
+            methods=_methods(
+                ("resnet8",), ("greedy", "local", "dgl", "sgr-local", "sgr-dgl"), (4,)
+            ),
+            schedule=Schedule(epochs=12, batch_size=50, lr=0.1, augment=_COLOUR),
             rates=(0.05, 0.1, 0.2),
             reconciled=_RECONCILED[:3],
-            tuning_epochs=2,
+            tuning_epochs=4,
             seeds=3,
         ),
         "gpu": DeepSetting(
             data="cifar10",
             train_images=None,
             val_images=None,
+            classes=None,
             methods=_methods(("resnet32",), _ALL, (2, 4, 8, 16))
             + _methods(("resnet110",), ("local", "sgr-local"), (2, 4, 8, 16)),
             schedule=Schedule(epochs=96, batch_size=256, lr=0.1, augment=_COLOUR),
@@ -150,6 +162,7 @@ IMAGENET_SUBSET = Experiment(
             data="shapes",
             train_images=50,
             val_images=50,
+            classes=None,
             methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
             schedule=Schedule(epochs=2, batch_size=25, lr=0.001, optimiser="adamw"),
             rates=(0.001,),
@@ -160,18 +173,20 @@ IMAGENET_SUBSET = Experiment(
         "cpu": DeepSetting(
             data="tiny-imagenet",
             train_images=2_000,
-            val_images=1_000,
-            methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (2, 4)),
+            val_images=500,
+            classes=10,
+            methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (4,)),
             schedule=replace(_ADAMW, epochs=8, batch_size=50),
             rates=_ADAMW_RATES,
             reconciled=_ADAMW_RECONCILED,
-            tuning_epochs=1,
+            tuning_epochs=2,
             seeds=3,
         ),
         "gpu": DeepSetting(
             data="tiny-imagenet",
             train_images=None,
             val_images=None,
+            classes=None,
             methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
             schedule=_ADAMW,
             rates=_ADAMW_RATES,

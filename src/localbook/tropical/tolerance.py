@@ -64,7 +64,7 @@ def finite(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Floats
         If it is not numbers, has another shape, or has NaN or infinite entries.
     """
     try:
-        array = np.array(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise GeometryError(f"{name} must be an array of real numbers ({error}).") from error
     fits = array.ndim == len(shape) and all(

@@ -9,10 +9,14 @@ References
 .. [1] G. M. Ziegler, "Lectures on Polytopes", 1995, section 7.3 and corollary 7.17.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
 from localbook.tropical.zonotope_directions import interior_directions
+from localbook.tropical.zonotope_pairs import sums_by_pairs
 from localbook.tropical.zonotope_sweep import sweep
 
 _FEW = 1000  # below this a comparison sort is faster
@@ -42,8 +46,14 @@ def chambers(vectors: Floats, payload: Floats) -> Floats:
     if rank == 2:
         return planar(vectors, payload)[1]
     if rank == 3:
-        return sweep(vectors, payload)
+        return solid(vectors, payload)
     return _sums(interior_directions(vectors), vectors, payload)
+
+
+def solid(vectors: Floats, payload: Floats) -> Floats:
+    """Return the chamber sums in space; see :func:`chambers`."""
+    found = sums_by_pairs(vectors, payload)
+    return sweep(vectors, payload) if found is None else found
 
 
 def planar(vectors: Floats, payload: Floats) -> tuple[Floats, Floats]:
@@ -67,25 +77,42 @@ def planar(vectors: Floats, payload: Floats) -> tuple[Floats, Floats]:
         ``angles[k] - π/2`` (``angles[-1] - 3π/2`` for k = 0); chamber k + m has the opposite ones.
     """
     angles = np.arctan2(vectors[:, 1], vectors[:, 0])
+    turned = angles < 0
+    np.add(angles, np.pi, out=angles, where=turned)
     # The cut is taken just below 0, so that (1, 0) and (-1, 1e-17) are not put at opposite ends.
-    turned = (angles < -TOLERANCE.parallel) | (angles >= np.pi - TOLERANCE.parallel)
-    angles -= np.copysign(np.pi * turned, angles)
+    if np.maximum.reduce(angles) >= np.pi - TOLERANCE.parallel:
+        late = angles >= np.pi - TOLERANCE.parallel
+        angles[late] -= np.pi
+        turned ^= late
     order = _by_angle(angles)
     angles = angles.take(order)
-    last = np.ones(len(angles), dtype=np.bool_)
-    np.greater(angles[1:] - angles[:-1], TOLERANCE.parallel, out=last[:-1])
-    walls = np.count_nonzero(last)
-    sign = 1.0 - 2.0 * turned
+    gaps = angles[1:] - angles[:-1]
+    last = None
+    if np.minimum.reduce(gaps, initial=np.pi) <= TOLERANCE.parallel:
+        last = np.append(gaps > TOLERANCE.parallel, True)
+        angles = angles[last]
+    walls = len(angles)
     sums = np.empty((2 * walls, payload.shape[1]))
-    # By columns: numpy's loops over a short last axis are several times slower.
-    for column, out in zip(payload.T, sums.T, strict=True):
-        chain = (column * sign).take(order)
-        chain.cumsum(out=chain)
+    for column, out in zip(_columns(payload), _columns(sums), strict=True):
+        chain = column.copy()
+        np.negative(column, out=chain, where=turned)
+        chain = chain.take(order)
+        np.add.accumulate(chain, out=chain)
         total = np.add.reduce(column)
         out[0] = lowest = (total - chain[-1]) / 2
-        np.add(chain if walls == len(chain) else chain[last], lowest, out=out[1 : walls + 1])
+        np.add(chain if last is None else chain[last], lowest, out=out[1 : walls + 1])
         np.subtract(total, out[1:walls], out=out[walls + 1 :])
-    return angles if walls == len(angles) else angles[last], sums
+    return angles, sums
+
+
+def _columns(rows: Floats) -> NDArray[np.inexact[Any]]:
+    """Return a view by columns, or by pairs of columns as complex numbers.
+
+    numpy's loops over a short last axis are several times slower, and for few rows it is the number
+    of calls that counts.
+    """
+    pairs = rows.shape[1] % 2 == 0 and rows.flags.c_contiguous
+    return rows.view(np.complex128).T if pairs else rows.T
 
 
 def _by_angle(angles: Floats) -> Indices:

@@ -6,14 +6,14 @@ import numpy as np
 
 from localbook.errors import GeometryError
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
-from localbook.tropical.zonotope_chambers import planar
+from localbook.tropical.zonotope_chambers import planar, solid
 from localbook.tropical.zonotope_directions import orthogonal_basis
 from localbook.tropical.zonotope_marks import keys, random_marks
-from localbook.tropical.zonotope_sweep import Crossings, Lines, crossings, lines, sweep
+from localbook.tropical.zonotope_sweep import Crossings, Lines, crossings, lines
 
 
 def face_corners(vectors: Floats) -> list[Indices]:
-    """Return the corners of each face, as rows of what ``sweep`` returns for the same vectors.
+    """Return the corners of each face, as rows of what ``solid`` returns for the same vectors.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def face_corners(vectors: Floats) -> list[Indices]:
     """
     marks = random_marks(len(vectors))
     total = marks.sum(axis=0)
-    vertex_keys = keys(sweep(vectors, marks))
+    vertex_keys = keys(solid(vectors, marks))
     order = np.argsort(vertex_keys)
     found: list[Indices] = []
     for corners in _half_of_the_faces(vectors, marks):

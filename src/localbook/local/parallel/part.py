@@ -29,6 +29,11 @@ def check_rule(rule: Rule, replicas: int) -> None:
             f"{type(rule).__name__} needs to see more than one module at a time, so its modules "
             "cannot train in processes of their own; take a local rule, such as PlainLocal or SGR."
         )
+    if isinstance(rule, SGR) and rule.paying is not None:
+        raise ConfigError(
+            "which modules pay is drawn for all of them together; in processes of their own take "
+            "SGR(paying=None)."
+        )
     by_hand = isinstance(rule, BPFreeSGR) or (
         isinstance(rule, SGR) and rule.path == "forward_over_reverse"
     )

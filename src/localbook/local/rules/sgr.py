@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
@@ -66,19 +67,30 @@ class SGR:
         ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
     loss : LocalLoss
         ℓ_l for every module but the last, whose loss is the cross-entropy.
+    paying : int or None
+        How many modules, drawn anew in every step from torch's global generator, pay the penalty;
+        None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
+        step costs less.
 
     Raises
     ------
     ConfigError
-        If a weight is negative or not a number, or ``distance`` or ``path`` is unknown.
+        If a weight is negative or not a number, ``paying`` is below 1, or ``distance`` or
+        ``path`` is unknown.
     """
 
     weight: Weight | Callable[[float], Weight] = 1.0
     distance: str | Penalty = "squared"
     path: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
+    paying: int | None = None
 
     def __post_init__(self) -> None:
+        if self.paying is not None and self.paying < 1:
+            raise ConfigError(
+                f"paying={self.paying}: at least one module has to pay the penalty in a step; for "
+                "none, use PlainLocal."
+            )
         for kind, name, known in (
             ("distance", self.distance, list(DISTANCES)),
             ("path", self.path, list(PATHS)),
@@ -108,8 +120,10 @@ class SGR:
             meets BatchNorm.
         """
         check(net, x)
-        self._weight((0, len(net)))
-        return successively(self, net, x, y)
+        weights = tuple(self._weight((number, len(net))) for number in range(len(net)))
+        if self.paying is not None:
+            weights = _drawn(weights, self.paying)
+        return successively(replace(self, weight=weights, paying=None), net, x, y)
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
@@ -142,6 +156,21 @@ class SGR:
                 "or exactly one for each."
             )
         return self.weight[number]
+
+
+def _drawn(weights: tuple[float, ...], paying: int) -> tuple[float, ...]:
+    """Keep some of the weights, drawn at random, so that their expectation stays the same.
+
+    The first module's is left out: it has no effect.
+    """
+    candidates = [number for number, weight in enumerate(weights) if number and weight]
+    if paying >= len(candidates):
+        return weights
+    drawn = {candidates[i] for i in torch.randperm(len(candidates))[:paying].tolist()}
+    factor = len(candidates) / paying
+    return tuple(
+        weight * factor if number in drawn else 0.0 for number, weight in enumerate(weights)
+    )
 
 
 def check(net: IsolatedNetwork, x: Tensor) -> None:

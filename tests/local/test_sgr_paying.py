@@ -1,0 +1,61 @@
+"""SGR whose penalty only some modules pay in a step."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from localbook.errors import ConfigError
+from localbook.local import SGR, IsolatedNetwork
+from localbook.local.rules.sgr import _drawn
+
+PATHS = ("double_backward", "forward_over_reverse")
+
+
+def net_of(modules):
+    torch.manual_seed(0)
+    parts = [nn.Sequential(nn.Linear(5, 5), nn.Tanh()) for _ in range(modules)]
+    return IsolatedNetwork(parts, [nn.Linear(5, 3) for _ in range(modules)]).double()
+
+
+def gradient(rule, net):
+    torch.manual_seed(1)
+    x, y = torch.randn(8, 5).double(), torch.arange(8) % 3
+    torch.manual_seed(2)
+    net.zero_grad(set_to_none=True)
+    rule.gradients(net, x, y)
+    return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+
+def test_what_is_drawn_has_the_weights_as_its_mean():
+    torch.manual_seed(0)
+    weights, draws = (9.0, 1.0, 0.0, 2.0, 4.0), 3000
+    drawn = [_drawn(weights, 2) for _ in range(draws)]
+    assert set(Counter(drawn)) == {(0, 1.5, 0, 3, 0), (0, 1.5, 0, 0, 6), (0, 0, 0, 3, 6)}
+    mean = torch.tensor(drawn).double().mean(0)
+    assert torch.allclose(mean, torch.tensor([0.0, 1, 0, 2, 4]).double(), atol=0.25)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_expected_gradient_is_that_of_all_modules(path):
+    net = net_of(4)
+    each = [
+        gradient(SGR(tuple(6.0 if k == n else 0.0 for k in range(4)), path=path), net)
+        for n in (1, 2, 3)
+    ]
+    assert torch.allclose(torch.stack(each).mean(0), gradient(SGR(2.0, path=path), net))
+    one = gradient(SGR(2.0, path=path, paying=1), net)
+    assert sum(torch.allclose(one, candidate) for candidate in each) == 1
+
+
+def test_as_many_as_there_are_changes_nothing():
+    net = net_of(4)
+    for paying in (3, 4, 100):
+        assert torch.equal(gradient(SGR(2.0, paying=paying), net), gradient(SGR(2.0), net))
+
+
+@pytest.mark.parametrize("paying", [0, -1])
+def test_none_that_pays_is_refused(paying):
+    with pytest.raises(ConfigError, match="at least one module has to pay"):
+        SGR(1.0, paying=paying)
