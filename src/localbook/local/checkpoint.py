@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 
 Row = dict[str, Any]
-_UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, KeyError)
+# what torch.load raises depends on where the file is damaged
+_UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, ValueError)
 
 
 @dataclass(frozen=True)
