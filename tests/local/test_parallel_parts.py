@@ -1,6 +1,7 @@
 """What module-parallel training is made of, without starting a process."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -223,7 +224,7 @@ def test_handling_messages_costs_inner_modules_twice() -> None:
 
 def test_a_model_can_be_cut_by_time() -> None:
     widths = (8, 8, 8, 3000, 3000)
-    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
     model, x = nn.Sequential(*layers), torch.rand(4, 8)
     # The work is in the last layer; what layers save is of no account there.
     assert split(model, 2, x, by="time").cuts == ("2",)
