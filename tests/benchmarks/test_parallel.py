@@ -27,8 +27,10 @@ def test_a_connection_has_a_speed():
 
 
 def test_its_caption_says_that_the_wall_clock_was_used():
-    made = {"name": "parallel", "noise": 0.0, "hardware": {"cpu": "a processor"}, "commit": None,
-            "versions": {"numpy": "2"}, "dirty": False, "date": "2026-01-02T03:04:05+00:00"}  # fmt: skip
+    made = {
+        "name": "parallel", "noise": 0.0, "hardware": {"cpu": "a processor"}, "commit": None,
+        "versions": {"numpy": "2"}, "dirty": False, "date": "2026-01-02T03:04:05+00:00",
+    }  # fmt: skip
     row = benchmarks.Row("step", "small", parallel.UNIT, 1.0, 1.0, 1.0, 3)
     assert "time on the wall" in benchmarks.caption(benchmarks.Benchmark(rows=[row], **made))
     counted = benchmarks.Row("size", "small", "MiB", 1.0, 1.0, 1.0, 1)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import torch
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import start_processes
 
 from localbook.local import parallel
 from localbook.local.parallel.channel import Inbox, Outbox
@@ -16,7 +16,7 @@ _COUNT = 30
 def bytes_a_second(size: int) -> float:
     """Return the speed of messages of ``size`` bytes, with nothing else to do at either end."""
     with tempfile.TemporaryDirectory() as name:
-        mp.start_processes(_end, (size, Path(name)), nprocs=2, start_method="spawn")
+        start_processes(_end, (size, Path(name)), nprocs=2, start_method="spawn")
         return float((Path(name) / "speed").read_text(encoding="utf-8"))
 
 
@@ -24,7 +24,8 @@ def _end(rank: int, size: int, folder: Path) -> None:
     torch.set_num_threads(1)
     message = {"x": torch.zeros(size // 4), "y": torch.zeros(1)}
     form = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in message.items()}
-    with parallel.joined(2, f"file://{folder}/rendezvous", rank=rank, world_size=2) as team:
+    meeting = f"file://{folder}/rendezvous"
+    with parallel.joined(2, meeting, device="cpu", rank=rank, world_size=2) as team:
         if team.seat.before is None:
             outbox = Outbox(1)
             for _ in range(_COUNT):

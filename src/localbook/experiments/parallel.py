@@ -128,14 +128,15 @@ def train_parallel(
         )
     parallel.Seat(0, modules, replicas)  # refuses a single module
     folder = out / f"{profile}-{method}-{modules}-modules"
-    joining = parallel.joined(modules) if under_torchrun else nullcontext()
+    device = "cuda" if profile == "gpu" else "cpu"
+    joining = parallel.joined(modules, device=device) if under_torchrun else nullcontext()
     with joining as team:
         first = team is None or team.seat.rank == 0
         if first and not resume and folder.exists():
             raise ConfigError(
                 f"{folder} holds an earlier run; add --resume to continue it, or delete it."
             )
-        train, val = _sets(chosen.data if data is None else data)
+        train, val = _sets(chosen.data if data is None else data, device)
         cuts = _cuts(folder, chosen, modules, train) if first else ()
         cuts = cuts if team is None else team.agreed(cuts)
         net = chosen.network(method, modules, cuts, train)
@@ -169,8 +170,7 @@ def _cuts(
     return cuts
 
 
-def _sets(name: str) -> tuple[DeviceImages, DeviceImages]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def _sets(name: str, device: str) -> tuple[DeviceImages, DeviceImages]:
     train = DeviceImages(images.load(name, "train"), device)
     return train, DeviceImages(images.load(name, "val"), device, train.stats)
 

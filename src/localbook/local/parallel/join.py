@@ -4,17 +4,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous as met
 
 from localbook.errors import ConfigError, TrainingError
 from localbook.local.parallel.channel import LostError
 from localbook.local.parallel.seat import Seat
 
 Value = TypeVar("Value")
-_LOST = "lost"  # the store's key for who died first
+_LOST = "localbook/lost"  # the store's key for who died first
+
+
+class Store(Protocol):
+    """What is used of torch.distributed's key-value stores."""
+
+    def compare_set(self, key: str, expected: str, desired: str) -> bytes:
+        """Set a value if there is none yet, and return the one there is then."""
+        ...
 
 
 class DiedError(TrainingError):
@@ -37,14 +46,14 @@ class Team:
     ----------
     seat : Seat
         Its own.
-    store : dist.Store
+    store : Store
         Where the first to miss a process leaves its name.
     replicas : dist.ProcessGroup or None
         The processes of the same module; None if there is one.
     """
 
     seat: Seat
-    store: dist.Store
+    store: Store
     replicas: dist.ProcessGroup | None
 
     def agreed(self, value: Value) -> Value:
@@ -63,17 +72,21 @@ class Team:
 
 
 @contextmanager
-def joined(modules: int, rendezvous: str = "env://", **place: int) -> Iterator[Team]:
+def joined(
+    modules: int, rendezvous: str = "env://", *, device: str = "", **place: int
+) -> Iterator[Team]:
     """Join the other processes, each of which holds one module.
 
     Under ``torchrun``, inside this context :func:`localbook.local.parallel.train` can be called.
-    Each process uses the GPU of its own number where there are GPUs (NCCL), else the CPU (gloo).
+    On GPUs, each process uses that of its own number.
 
     Parameters
     ----------
     modules : int
     rendezvous : str
         Where the processes meet; ``torchrun``'s by default.
+    device : str
+        ``"cuda"`` (messages go by NCCL) or ``"cpu"`` (gloo); if empty, GPUs where there are some.
     **place : int
         ``rank`` and ``world_size``, where ``torchrun`` does not set them.
 
@@ -97,14 +110,13 @@ def joined(modules: int, rendezvous: str = "env://", **place: int) -> Iterator[T
         )
     processes = place.get("world_size", int(os.environ.get("WORLD_SIZE", "1")))
     seat = Seat.among(place.get("rank", int(os.environ.get("RANK", "0"))), processes, modules)
-    gpu = torch.cuda.is_available()
+    gpu = device == "cuda" or (not device and torch.cuda.is_available())
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", seat.rank)))
-    store, rank, size = next(iter(dist.rendezvous(rendezvous, **place)))
-    shared = dist.PrefixStore("localbook", store)
+    store, rank, size = next(iter(met(rendezvous, **place)))
     dist.init_process_group("nccl" if gpu else "gloo", store=store, rank=rank, world_size=size)
     try:
-        team = Team(seat, shared, _replicas(seat))
+        team = Team(seat, store, _replicas(seat))
         try:
             yield team
         except LostError as error:
@@ -122,4 +134,4 @@ def _replicas(seat: Seat) -> dist.ProcessGroup | None:
         dist.new_group(list(range(module * size, (module + 1) * size)))
         for module in range(seat.modules)
     ]
-    return groups[seat.module]
+    return cast(dist.ProcessGroup, groups[seat.module])

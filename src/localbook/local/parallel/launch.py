@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
-from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError, LocalbookError, TrainingError
@@ -115,7 +114,7 @@ def _started(task: _Task) -> Iterator[ProcessContext]:
     level = log.level
     log.setLevel(logging.ERROR)  # it warns of every process that it ends
     world = len(task.net) * task.replicas
-    processes = mp.start_processes(_child, (task,), nprocs=world, join=False, start_method="spawn")
+    processes = start_processes(_child, (task,), nprocs=world, join=False, start_method="spawn")
     try:
         yield processes
     finally:
@@ -150,7 +149,8 @@ def _child(rank: int, task: _Task) -> None:
     torch.set_num_threads(task.threads)
     place = {"rank": rank, "world_size": len(task.net) * task.replicas}
     try:
-        with joined(len(task.net), f"file://{task.folder}/rendezvous", **place) as team:
+        meeting = f"file://{task.folder}/rendezvous"
+        with joined(len(task.net), meeting, device="cpu", **place) as team:
             first = team.seat.module == 0
             trained = train(
                 team,

@@ -18,7 +18,7 @@ class Updates:
     ----------
     begin, end : list of float
         Seconds since 1970: when the update's message was there, and when the weights were changed.
-        Comparable between the processes of one machine.
+        Comparable between the processes of one machine. On a GPU, when the work was given to it.
     used : list of int
         The number of the message, counted as the sender's updates are.
     """

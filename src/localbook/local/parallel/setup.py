@@ -113,6 +113,8 @@ def prepared(
     """Check everything, agree with the other processes and find out where to continue."""
     seat = team.seat
     check(net, rule, schedule, seat.modules, seat.replicas)
+    if options.pace and len(options.pace) != seat.modules:
+        raise ConfigError(f"pace has {len(options.pace)} numbers for {seat.modules} modules.")
     module, head = list(net.pairs())[seat.module]
     part = IsolatedNetwork([module], [head]).train()
     images = _images(net, data, held_out, schedule) if seat.module == 0 else None

@@ -53,7 +53,7 @@ class Signal:
 
 
 @runtime_checkable
-class LocalRule(Protocol):
+class LocalRule(Rule, Protocol):
     """A rule that needs to see one module at a time, and nothing of those after it."""
 
     def step(
