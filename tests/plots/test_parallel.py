@@ -10,6 +10,9 @@ FIGURES = {
     "speed": lambda: plots.speed_up_by_modules(
         [1, 2, 8, 64], {"a model": [1, 2, 6, 20]}, [(2, 1.8, "measured")]
     ),
+    "doubled": lambda: plots.accuracy_by_staleness(
+        {"one": ([1, 4], [0.9, 0.8])}, "messages", log=True
+    ),
     "staleness": lambda: plots.accuracy_by_staleness({"one": ([0, 4], [0.9, 0.8])}, "updates"),
 }
 

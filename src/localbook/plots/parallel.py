@@ -84,7 +84,7 @@ def speed_up_by_modules(
 
 @house_style()
 def accuracy_by_staleness(
-    found: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str
+    found: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, *, log: bool = False
 ) -> Figure:
     """Draw accuracy against staleness, a line for each case.
 
@@ -93,6 +93,8 @@ def accuracy_by_staleness(
     found : mapping of label to (staleness, accuracy)
     xlabel : str
         What is counted.
+    log : bool
+        Whether the staleness is doubled from point to point.
     """
     figure = new_figure()
     axes = figure.subplots()
@@ -100,6 +102,10 @@ def accuracy_by_staleness(
     for number, (label, (staleness, accuracy)) in enumerate(found.items()):
         axes.plot(staleness, accuracy, color=colours[number % 4], marker=_MARKS[number % 5],
                   linestyle=_LINES[number % 4], label=label)  # fmt: skip
+    if log:
+        axes.set_xscale("log", base=2)
+        ticks = sorted({value for staleness, _ in found.values() for value in staleness})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel(xlabel)
     axes.set_ylabel("accuracy")
     axes.legend()

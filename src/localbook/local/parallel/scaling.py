@@ -66,7 +66,8 @@ class Scaling:
             How many processes can work at once; as many as there are modules if not given.
         """
         work = self.body / modules + self.head
-        own = self.imbalance * work + min(2, modules - 1) * self.handling
+        own = (self.imbalance if modules > 1 else 1.0) * work
+        own += min(2, modules - 1) * self.handling  # inner modules receive and send
         total = self.one_process(modules) + 2 * (modules - 1) * self.handling
         return {
             "slowest module": own,
