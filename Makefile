@@ -7,16 +7,16 @@ READY := $(VENV)/.ready
 
 # Networks of this size gain nothing from threads, and on a busy machine threads that wait for each
 # other cost minutes; with one, results do not depend on the number of cores either.
-book test notebooks: export OMP_NUM_THREADS ?= 1
+book test test-launch notebooks: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab notebooks pins clean
+.PHONY: help book test test-launch lab notebooks pins clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(READY) ## Execute what changed and build the HTML
-	$(BIN)/python tools/book.py build
+	$(BIN)/python -m tools.book build
 
 test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
 	$(BIN)/ruff check .
@@ -25,14 +25,17 @@ test: $(READY) ## Lint, type-check, and run every unit, property and notebook te
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 300 tests book
 
+test-launch: $(READY) ## Run every notebook alone where localbook is missing (make test runs two)
+	$(BIN)/python -m tools.fresh
+
 lab: $(READY) ## Open the book in JupyterLab
 	$(BIN)/jupyter lab book
 
 notebooks: $(READY) ## Execute every notebook in place, to commit its outputs
-	$(BIN)/python tools/book.py refresh
+	$(BIN)/python -m tools.book refresh
 
 pins: $(READY) ## Write constraints.txt from what is installed
-	$(BIN)/python tools/pins.py
+	$(BIN)/python -m tools.pins
 
 clean: ## Remove what was built, but not the environment, downloads or records
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,7 +1,7 @@
 """Execute the book's notebooks with papermill, and build its HTML.
 
-    python tools/book.py build      execute what changed, then build the HTML
-    python tools/book.py refresh    execute every notebook in place, to commit its outputs
+    python -m tools.book build      execute what changed, then build the HTML
+    python -m tools.book refresh    execute every notebook in place, to commit its outputs
 
 Executed copies are kept in _build/executed; a notebook runs again when its own source, the
 library, the run records or the pins have changed since its last good execution.
@@ -9,6 +9,7 @@ library, the run records or the pins have changed since its last good execution.
 
 import argparse
 import hashlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,11 +22,14 @@ from typing import Any
 import nbformat
 from tqdm import tqdm
 
+from tools import launch, trust
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 EXECUTED = BUILD / "executed"
 PAGES = BUILD / "pages"
 HTML = BUILD / "html"
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, and on Colab
 
 
 def notebooks() -> list[Path]:
@@ -47,7 +51,8 @@ def _inputs() -> Iterator[Path]:
     yield from (ROOT / "src").rglob("*.py")
     yield from (ROOT / "src").rglob("*.mplstyle")
     yield from (ROOT / "src").rglob("*.js")
-    yield from (ROOT / "data" / "runs").rglob("*.json")
+    for records in ("runs", "benchmarks"):
+        yield from (ROOT / "data" / records).rglob("*.json")
     yield from (ROOT / "requirements.txt", ROOT / "constraints.txt")
 
 
@@ -86,13 +91,15 @@ def tidy(node: Any) -> None:
     for cell in node.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = {"tags": tags} if tags else {}
+        if "remove-input" in (tags or ()):  # a question, whose code tells the answer
+            cell.metadata |= FOLDED
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
 
 
 def refresh() -> int:
     """Execute every notebook in place; return how many failed."""
-    return _execute_all([(n, ROOT / n) for n in notebooks()])
+    return _execute_all([(n, ROOT / n) for n in notebooks()], ROOT)
 
 
 def bring_up_to_date() -> int:
@@ -104,17 +111,17 @@ def bring_up_to_date() -> int:
         if not stamp.exists() or stamp.read_text() != source_digest(notebook, inputs):
             stale.append(notebook)
     print(f"{len(stale)} of {len(notebooks())} notebooks to execute")
-    return _execute_all([(n, EXECUTED / n) for n in stale], inputs)
+    return _execute_all([(n, EXECUTED / n) for n in stale], EXECUTED, inputs)
 
 
-def _execute_all(work: list[tuple[Path, Path]], inputs: str | None = None) -> int:
+def _execute_all(work: list[tuple[Path, Path]], home: Path, inputs: str | None = None) -> int:
     from papermill.exceptions import PapermillExecutionError
 
     failures = 0
     with tqdm(work, unit="notebook", disable=not work) as bar:
         for notebook, target in bar:
             bar.set_description(notebook.stem)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), _processor_time()
             try:
                 execute(notebook, target)
             except PapermillExecutionError as error:
@@ -122,11 +129,19 @@ def _execute_all(work: list[tuple[Path, Path]], inputs: str | None = None) -> in
                 bar.write(f"{notebook} failed in cell {error.exec_count}: {error.ename}: "
                           f"{error.evalue}")  # fmt: skip
                 continue
-            bar.write(f"{notebook}: {time.perf_counter() - start:.0f} s")
+            wall, cpu = time.perf_counter() - start, _processor_time() - used
+            bar.write(f"{notebook}: {wall:.0f} s")
+            trust.record_time(home, notebook, cpu, wall)
             if inputs is not None:
                 stamp = target.with_suffix(".sha256")
                 stamp.write_text(source_digest(notebook, inputs))
     return failures
+
+
+def _processor_time() -> float:
+    """Return the processor seconds of all kernels that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def gather(executed: Path, pages: Path) -> None:
@@ -139,6 +154,8 @@ def gather(executed: Path, pages: Path) -> None:
     for notebook in notebooks():
         (pages / notebook).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(executed / notebook, pages / notebook)
+        launch.pin(pages / notebook, pages / "_config.yml")
+    trust.write(executed, ROOT, pages / "book" / "_generated")
 
 
 def build_html(pages: Path, output: Path) -> int:

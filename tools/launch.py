@@ -1,9 +1,9 @@
 """The first code cell of every notebook, which installs the package where it is missing.
 
-    python tools/launch.py      write the cell into every notebook, after a change of _config.yml
+    python -m tools.launch      write the cell into every notebook, after a change of _config.yml
 
-The repository's address stands in one place, `repository` in _config.yml. It is no index's name:
-whoever registers a name there first would be installed.
+The repository's address stands in one place, `repository` in _config.yml. It is never a bare name
+for pip: whoever registered that with an index first would be installed.
 """
 
 import subprocess
@@ -60,7 +60,7 @@ def set_install_cell(node: Any, url: str, version: str) -> bool:
     source = install_cell(url, version)
     cells = [cell for cell in node.cells if cell.cell_type == "code"]
     if cells and cells[0].get("id") == "install":
-        changed = cells[0].source != source
+        changed: bool = cells[0].source != source
         cells[0].source = source
         return changed
     cell = nbformat.v4.new_code_cell(source, id="install", metadata={"tags": TAGS})
@@ -71,6 +71,15 @@ def set_install_cell(node: Any, url: str, version: str) -> bool:
             if "execution_count" in output:
                 output.execution_count = count
     return True
+
+
+def pin(notebook: Path, config: Path) -> None:
+    """Let a notebook that is offered for download install the commit that it comes from."""
+    url, branch = repository(config)
+    if url:
+        node = nbformat.read(notebook, as_version=4)
+        set_install_cell(node, url, commit() or branch)
+        nbformat.write(node, notebook)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from localbook import __version__
@@ -39,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from localbook.experiments import run
+    from localbook import experiments
 
+    run = experiments.run
+    if args.workers != 1 or args.cluster:
+        run = partial(experiments.sweep, workers=args.workers, cluster=args.cluster)
     paths = run(
         args.experiment,
         args.profile,
@@ -161,6 +165,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", action="append", help="only this one; repeatable")
     _add_out(parser, recorded_runs() if checkout() else _OWN)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="as many methods at once, by processes"
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="or by the workers of this Dask scheduler"
+    )
     parser.set_defaults(call=_run)
 
 
@@ -187,7 +197,9 @@ def _add_train_parallel(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", help="the question: zonotope, boundary, regions, memory, step-time or parallel"
+        "name",
+        help="the question: boundary, memory, parallel, reconcile, regions, step-time, train or "
+        "zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)

@@ -74,16 +74,16 @@ def check(
         Relative, and absolute where the right answer is zero.
     """
     if isinstance(answer, EllipsisType):
-        print(f"Put your answer in place of the dots and run this cell again. Hint: {hint}")
+        print(f"Put your answer in place of the dots and run this cell again.\nHint: {hint}")
         return
     wanted = np.asarray(right, dtype=float)
     try:
         given = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
-        print(f"Not yet: the answer is a number or an array of numbers. Hint: {hint}")
+        print(f"Not yet: the answer is a number or an array of numbers.\nHint: {hint}")
         return
     if given.shape != wanted.shape:
-        print(f"Not yet: the answer has shape {wanted.shape}, yours {given.shape}. Hint: {hint}")
+        print(f"Not yet: the answer has shape {wanted.shape}, yours {given.shape}.\nHint: {hint}")
     elif np.allclose(given, wanted, rtol=tolerance, atol=tolerance):
         print(f"Right. {because}")
     else:

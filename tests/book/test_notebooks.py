@@ -61,7 +61,7 @@ def test_the_first_code_cell_installs_what_the_configuration_says(notebook):
     first = code_cells(notebook)[0]
     assert first.id == "install"
     assert first.metadata.tags == launch.TAGS
-    assert first.source == launch.install_cell(*launch.repository()), "python tools/launch.py"
+    assert first.source == launch.install_cell(*launch.repository()), "python -m tools.launch"
     assert not first.outputs
 
 

@@ -14,7 +14,8 @@ def project(tmp_path, monkeypatch):
         path = tmp_path / "book" / f"{name}.ipynb"
         path.parent.mkdir(exist_ok=True)
         nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    for file in ("src/lib.py", "data/runs/x/r.json", "requirements.txt", "constraints.txt"):
+    files = "src/lib.py data/runs/x/r.json data/benchmarks/b.json requirements.txt constraints.txt"
+    for file in files.split():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("1")
     monkeypatch.setattr(book, "ROOT", tmp_path)
@@ -65,7 +66,9 @@ def test_changed_outputs_run_nothing(project, executed):
     assert executed() == []
 
 
-@pytest.mark.parametrize("file", ["src/lib.py", "data/runs/x/r.json", "requirements.txt"])
+@pytest.mark.parametrize(
+    "file", ["src/lib.py", "data/runs/x/r.json", "data/benchmarks/b.json", "requirements.txt"]
+)
 def test_a_changed_input_runs_everything(project, executed, file):
     executed()
     (project / file).write_text("2")
@@ -91,13 +94,32 @@ def test_execution_is_tidied(project):
     assert [p.name for p in target.parent.iterdir()] == ["one.ipynb"]
 
 
-def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(project):
+def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(
+    project, monkeypatch
+):
     for name in ("_config.yml", "_toc.yml", "CHANGELOG.md", "book/page.md"):
-        (project / name).write_text(name)
+        (project / name).write_text(f"title: {name}")
     executed = project / "_build" / "executed"
     for name in ("one", "two"):
         (executed / "book").mkdir(parents=True, exist_ok=True)
         (executed / "book" / f"{name}.ipynb").write_text("executed")
+    monkeypatch.setattr(book.trust, "write", lambda *folders: None)  # test_trust.py has it
     book.gather(executed, project / "pages")
     assert (project / "pages" / "book" / "one.ipynb").read_text() == "executed"
-    assert (project / "pages" / "book" / "page.md").read_text() == "book/page.md"
+    assert (project / "pages" / "book" / "page.md").read_text() == "title: book/page.md"
+
+
+def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
+    question, plain = (nbformat.v4.new_code_cell("1") for _ in "ab")
+    question.metadata = {"tags": ["remove-input"], "papermill": {"duration": 1}}
+    plain.metadata = {"papermill": {"duration": 1}}
+    plain.outputs = [
+        nbformat.v4.new_output("stream", name=name, text="1") for name in ("stdout", "stderr")
+    ]
+    node = nbformat.v4.new_notebook(cells=[question, plain])
+    book.tidy(node)
+    nbformat.validate(node)
+    folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    assert question.metadata == {"tags": ["remove-input"], **folded}
+    assert plain.metadata == {}
+    assert [out.name for out in plain.outputs] == ["stdout"]

@@ -83,12 +83,13 @@ def measure_time(meter: Meter, cases: Mapping[str, Callable[[], Case]] = CASES) 
     for size, build in cases.items():
         net, x, y = build()
         rules: dict[str, Rule] = {"BP": BP(), **RULES}
-        times = meter.compare({name: partial(_step, r, net, x, y) for name, r in rules.items()})
+        times = meter.compare({name: partial(step, r, net, x, y) for name, r in rules.items()})
         for name in RULES:
             target = Target("ratio", 2.0) if name == TARGET else None
             yield timed(name, size, times[name], "BP", times["BP"], target)
 
 
-def _step(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> None:
+def step(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> None:
+    """Compute one batch's gradients."""
     net.zero_grad(set_to_none=True)
     rule.gradients(net, x, y)

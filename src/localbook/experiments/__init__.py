@@ -3,5 +3,16 @@
 from localbook.experiments.catalogue import EXPERIMENTS, PROFILES, setting
 from localbook.experiments.registry import Experiment, Job, Outcome, Setting
 from localbook.experiments.runner import run
+from localbook.experiments.sweep import sweep
 
-__all__ = ["EXPERIMENTS", "PROFILES", "Experiment", "Job", "Outcome", "Setting", "run", "setting"]
+__all__ = [
+    "EXPERIMENTS",
+    "PROFILES",
+    "Experiment",
+    "Job",
+    "Outcome",
+    "Setting",
+    "run",
+    "setting",
+    "sweep",
+]

@@ -54,6 +54,32 @@ def run(
         On an unknown method, without the device the profile needs, on unfinished work without
         ``resume``, or when a record of other settings is in the way.
     """
+    origin = runs.provenance(_device(profile))  # now: the checkout may move on while this runs
+    written = []
+    for job, path in planned(
+        experiment, profile, data=data, seeds=seeds, methods=methods, out=out, resume=resume
+    ):
+        if not path.exists():
+            runs.write(_record(job, EXPERIMENTS[experiment].run(job), origin), out)
+            shutil.rmtree(job.partial, ignore_errors=True)
+        written.append(path)
+    return written
+
+
+def planned(
+    experiment: str,
+    profile: str,
+    *,
+    data: str | Path | None,
+    seeds: int | None,
+    methods: Sequence[str] | None,
+    out: str | Path,
+    resume: bool,
+) -> list[tuple[Job, Path]]:
+    """Return what :func:`run` would run, and where each record goes, after all of its checks.
+
+    A record that exists is of the same settings on the same images.
+    """
     chosen = _adapted(setting(experiment, profile), data, seeds)
     device = _device(profile)
     wanted = _methods(chosen, methods)
@@ -66,17 +92,13 @@ def run(
     jobs = []
     for method in wanted:
         partial = home / ".partial" / f"{profile}-{method}"
-        jobs.append(Job(experiment, profile, method, chosen, own_seeds, sets, device, partial))
-    _refuse_unfinished(jobs, resume)
-    origin = runs.provenance(device)  # now, since the checkout may move on while this runs
-    written = []
-    for job in jobs:
-        path = home / f"{profile}-{job.method}.json"
-        if not _recorded(path, job):
-            path = runs.write(_record(job, EXPERIMENTS[experiment].run(job), origin), out)
-            shutil.rmtree(job.partial, ignore_errors=True)
-        written.append(path)
-    return written
+        job = Job(experiment, profile, method, chosen, own_seeds, sets, device, partial)
+        path = home / f"{profile}-{method}.json"
+        if path.exists():
+            _refuse_another(path, job)
+        jobs.append((job, path))
+    _refuse_unfinished([job for job, _ in jobs], resume)
+    return jobs
 
 
 def _adapted(chosen: Setting, data: str | Path | None, seeds: int | None) -> Setting:
@@ -116,10 +138,8 @@ def _refuse_unfinished(jobs: list[Job], resume: bool) -> None:
         )
 
 
-def _recorded(path: Path, job: Job) -> bool:
-    """Say whether the job is done already; refuse to overwrite a record of something else."""
-    if not path.exists():
-        return False
+def _refuse_another(path: Path, job: Job) -> None:
+    """Refuse to overwrite a record of something else, or to take it for this job's."""
     old = runs.read(path)
     same = (
         old.config["setting"] == _plain(job.setting)
@@ -130,7 +150,6 @@ def _recorded(path: Path, job: Job) -> bool:
         raise ConfigError(
             f"{path} records other settings or other images; delete it or choose another --out."
         )
-    return True
 
 
 def _record(job: Job, outcome: Outcome, origin: Row) -> runs.Record:

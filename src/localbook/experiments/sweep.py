@@ -1,0 +1,106 @@
+"""An experiment's methods at once, on the cores of a machine or the machines of a cluster."""
+
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from localbook.errors import ConfigError
+from localbook.experiments.runner import planned, run
+from localbook.pool import in_processes, on_cluster
+from localbook.progress import Progress
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What a worker is told: one method of an experiment."""
+
+    experiment: str
+    profile: str
+    data: str | None
+    seeds: int | None
+    out: str
+    method: str
+    threads: int | None
+
+
+def sweep(
+    experiment: str,
+    profile: str = "quick",
+    *,
+    data: str | Path | None = None,
+    seeds: int | None = None,
+    methods: Sequence[str] | None = None,
+    out: str | Path,
+    resume: bool = False,
+    workers: int = 1,
+    cluster: str | None = None,
+) -> list[Path]:
+    """Run an experiment as :func:`localbook.experiments.run` does, several methods at a time.
+
+    Parameters
+    ----------
+    experiment, profile, data, seeds, methods, out, resume
+        As for :func:`localbook.experiments.run`.
+    workers : int
+        Processes on this machine, which share its cores evenly.
+    cluster : str, optional
+        The address of a Dask scheduler, whose workers are used instead. Each needs the images and
+        this package, works in a folder ``out`` of its own or a shared one, and sends its record.
+
+    Returns
+    -------
+    list of Path
+        The records, one for each method.
+
+    Raises
+    ------
+    ConfigError
+        As for :func:`localbook.experiments.run`, if ``workers`` is below 1, or without a scheduler.
+    TrainingError
+        If worker processes are killed again and again.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers={workers}: give at least one process.")
+    jobs = planned(
+        experiment, profile, data=data, seeds=seeds, methods=methods, out=out, resume=resume
+    )
+    threads = None if cluster else max(1, (os.cpu_count() or 1) // workers)
+    place = None if data is None else str(data)
+    shares = [
+        _Share(experiment, profile, place, seeds, str(out), job.method, threads)
+        for job, path in jobs
+        if not path.exists()
+    ]
+    found = on_cluster(_work, shares, cluster) if cluster else in_processes(_work, shares, workers)
+    with Progress(f"{experiment}, {profile}", len(jobs), "method") as bar:
+        done = len(jobs) - len(shares)
+        bar.at(done, "recorded before")
+        for share, text in found:
+            path = Path(out) / experiment / f"{profile}-{share.method}.json"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            done += 1
+            bar.at(done, share.method)
+    return [path for _, path in jobs]
+
+
+def _work(share: _Share) -> str:
+    """Run one method without a display of its own; return the text of its record."""
+    if share.threads is not None:
+        torch.set_num_threads(share.threads)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        (path,) = run(
+            share.experiment,
+            share.profile,
+            data=share.data,
+            seeds=share.seeds,
+            methods=[share.method],
+            out=share.out,
+            resume=True,
+        )
+    return path.read_text(encoding="utf-8")
