@@ -162,15 +162,15 @@ def _signals(job: Job, epoch: int) -> Iterator[tuple[int, Signal]]:
 def _accuracy(job: Job) -> float:
     """Return the head's accuracy on the held-out images, and pass their activations on."""
     module, head = next(job.part.pairs())
-    hits = count = 0
+    hits, count = torch.zeros(()), 0  # float32, to round as localbook.local.accuracy does
     with evaluating(job.part):
         for signal in _held_out(job):
             out = module(signal.x)
             if job.outbox is not None:
                 job.outbox.send({"x": out.contiguous(), "y": signal.y})
-            hits += int((head(out).argmax(1) == signal.y).sum())
+            hits += (head(out).argmax(1) == signal.y).sum().cpu()
             count += len(signal.y)
-    return hits / count
+    return float(hits / count)
 
 
 def _held_out(job: Job) -> Iterator[Signal]:
