@@ -16,6 +16,7 @@ from localbook.errors import LocalbookError, RecordError
 from localbook.paths import checkout, recorded_benchmarks, recorded_runs
 
 _OWN = Path("runs")  # where the runs of an installed package go: the current folder
+_PARALLEL = Path("parallel-runs")  # checkpoints of module-parallel training
 _BENCHMARKS = Path("benchmarks")  # and its benchmarks
 
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("\nlocalbook: interrupted; finished epochs are kept.", file=sys.stderr)
-        if args.call is _run:
+        if args.call in (_run, _train_parallel):
             print("Continue with the same command and --resume.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -55,6 +56,24 @@ def _run(args: argparse.Namespace) -> None:
     )
     for path in paths:
         print(path)
+
+
+def _train_parallel(args: argparse.Namespace) -> None:
+    from localbook.experiments.parallel import train_parallel
+
+    history = train_parallel(
+        args.profile,
+        args.method,
+        args.modules,
+        replicas=args.replicas,
+        data=args.data,
+        seed=args.seed,
+        out=args.out,
+        resume=args.resume,
+    )
+    for row in history[-1:]:
+        shown = ", ".join(f"{accuracy:.3f}" for accuracy in row["accuracy"])
+        print(f"validation accuracy of each module: {shown}; {row['images_per_s']:.0f} images/s")
 
 
 def _bench(args: argparse.Namespace) -> None:
@@ -125,6 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"localbook {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run an experiment and record it"))
+    _add_train_parallel(
+        commands.add_parser("train-parallel", help="train every module in a process of its own")
+    )
     _add_bench(commands.add_parser("bench", help="measure times and memory beside baselines"))
     _add_runs(commands.add_parser("runs", help="list, show or compare run records"))
     _add_data(commands.add_parser("data", help="list, fetch or check image sets"))
@@ -152,10 +174,32 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(call=_run)
 
 
+def _add_train_parallel(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Train a network whose modules each have a process: K x R of them on this machine, or "
+        "those of `torchrun --nproc-per-node=N -m localbook train-parallel --modules K`, which "
+        "makes R = N / K replicas of each."
+    )
+    parser.add_argument("--modules", type=int, default=2, metavar="K", help="how many (2)")
+    parser.add_argument("--replicas", type=int, default=1, metavar="R", help="of each module (1)")
+    parser.add_argument("--profile", default="quick", help="quick (default), cpu or gpu")
+    parser.add_argument("--method", default="sgr", help="local, dgl or sgr (default)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="a folder of images, or a set's name, in place of the usual"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the batches (0)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=_PARALLEL, help=f"for checkpoints ({_PARALLEL})"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.set_defaults(call=_train_parallel)
+
+
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        help="the question: boundary, memory, reconcile, regions, step-time, train or zonotope",
+        help="the question: boundary, memory, parallel, reconcile, regions, step-time, train or "
+        "zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)

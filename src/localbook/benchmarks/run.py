@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import boundary, regions, speed, training, zonotope
+from localbook.benchmarks import boundary, parallel, regions, speed, training, zonotope
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.record import Benchmark
 from localbook.benchmarks.row import Row
@@ -12,6 +12,7 @@ from localbook.runs import provenance
 BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "boundary": boundary.measure,
     "memory": training.measure_memory,
+    "parallel": parallel.measure,
     "reconcile": speed.measure_reconcile,
     "regions": regions.measure,
     "step-time": training.measure_time,

@@ -52,9 +52,11 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 def caption(benchmark: Benchmark) -> str:
     """Return hardware, versions, commit, date, how quiet it was, and the command to repeat it."""
     commit = (benchmark.commit or "unknown")[:9] + ("+" if benchmark.dirty else "")
+    wall = any(row.unit.endswith("on the wall") for row in benchmark.rows)
+    clock = "one thread a process, time on the wall" if wall else "one thread, processor time"
     quiet = "too noisy for close calls" if benchmark.too_noisy else "quiet"
     return (
-        f"Recorded on {benchmark.hardware['cpu']}, one thread, processor time; "
+        f"Recorded on {benchmark.hardware['cpu']}, {clock}; "
         f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
         f"numpy {benchmark.versions['numpy']}; commit {commit}; {benchmark.date[:10]}. "
         f"Again: localbook bench {benchmark.name}"

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 
 Row = dict[str, Any]
-_UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, KeyError)
+# what torch.load raises depends on where the file is damaged
+_UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,25 @@ class Run:
         device = next(self.net.parameters()).device
         state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
         return state
+
+
+def load_network(path: Path, net: nn.Module) -> None:
+    """Load the network of a checkpoint, whatever run it belongs to.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or its network is of another form.
+    """
+    device = next(net.parameters()).device
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)["net"]
+        net.load_state_dict(state)
+    except _UNREADABLE as error:
+        raise ConfigError(
+            f"the checkpoint {path} cannot be read, or is of another network; "
+            "give the network that was trained, or delete the checkpoint."
+        ) from error
 
 
 def write(path: Path, state: bytes) -> None:

@@ -1,5 +1,7 @@
 """Cut an existing model into gradient-isolated modules."""
 
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -12,6 +14,8 @@ from localbook.errors import ConfigError
 from localbook.local.memory import SavedTensors
 from localbook.local.replay import evaluating
 from localbook.local.trace import Place, Trace, parameters_of, places, trace
+
+_RUNS = 3  # of which the fastest counts, for times
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ def split(
     *,
     at: Sequence[str] = (),
     shares: Sequence[float] = (),
+    by: str = "memory",
 ) -> Split:
     """Cut a model into ``k`` modules, balanced by the memory that their activations take.
 
@@ -65,13 +70,16 @@ def split(
         How the memory is to be shared between the K modules, equally if not given. Under SGR by
         double backward each module but the first saves about twice as much as here: (2, 1, 1, 1)
         makes its peak with four modules smaller than equal shares do.
+    by : str
+        What is balanced: ``"memory"``, or ``"time"`` as the forward pass takes here and now, so
+        that modules in processes of their own wait little for each other.
 
     Raises
     ------
     ConfigError
         If the model cannot be traced, ``k`` is more than it can be cut into, a name is no place to
-        cut, a module would have no parameter that requires grad, or the shares are not K positive
-        numbers.
+        cut, a module would have no parameter that requires grad, the shares are not K positive
+        numbers, or ``by`` is neither of the two.
     """
     if k < 1:
         raise ConfigError(f"a model cannot be cut into k={k} modules; give one or more.")
@@ -83,7 +91,9 @@ def split(
     shares = shares or [1.0] * k
     if len(shares) != k or not all(share > 0 for share in shares):
         raise ConfigError(f"shares={tuple(shares)} must be k={k} numbers larger than zero.")
-    look = _Inspection.of(model, example)
+    if by not in ("memory", "time"):
+        raise ConfigError(f"a model is balanced by memory or time, not by '{by}'.")
+    look = _Inspection.of(model, example, by)
     chosen = _named(look, k, at) if at else _balanced(look, k, shares)
     ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
     values = [look.found.steps[0], *(place.value for place in chosen), look.result]
@@ -93,7 +103,7 @@ def split(
             for (a, b), (into, out) in zip(pairwise(ends), pairwise(values), strict=True)
         ),
         tuple(place.name for place in chosen),
-        tuple(sum(look.costs[a + 1 : b + 1]) for a, b in pairwise(ends)),
+        tuple(sum(look.saved[a + 1 : b + 1]) for a, b in pairwise(ends)),
     )
 
 
@@ -117,32 +127,37 @@ def cut_points(model: nn.Module, example: Tensor) -> tuple[str, ...]:
 class _Inspection:
     """What is known of a model before it is cut.
 
-    ``costs``, ``trainable`` and ``weighty`` say of each step how many bytes it saves, and whether
-    it has a parameter that requires grad, and one with two or more axes.
+    ``saved``, ``costs``, ``trainable`` and ``weighty`` say of each step how many bytes it saves,
+    what it costs (these bytes, or nanoseconds), and whether it has a parameter that requires grad,
+    and one with two or more axes.
     """
 
     found: Trace
     good: list[Place]
     refused: dict[fx.Node, str]
+    saved: list[int]
     costs: list[int]
     trainable: list[bool]
     weighty: list[bool]
     result: fx.Node
 
     @classmethod
-    def of(cls, model: nn.Module, example: Tensor) -> "_Inspection":
+    def of(cls, model: nn.Module, example: Tensor, by: str = "memory") -> "_Inspection":
         found = trace(model)
         good, refused = places(found, model)
         with evaluating(model):  # so that nothing is random and BatchNorm's buffers stay
             run = _Measuring(model, found, good)
             refused |= run.refuse(example)
+            saved = [run.ledger.peak_of[index] for index in range(len(found.steps))]
+            costs = run.times(example) if by == "time" else saved
         parameters = [[p for _, p in parameters_of(step, model)] for step in found.steps]
         (output,) = (node for node in found.graph.nodes if node.op == "output")
         return cls(
             found,
             [place for place in good if place.value not in refused],
             refused,
-            [run.ledger.peak_of[index] for index in range(len(found.steps))],
+            saved,
+            costs,
             [any(p.requires_grad for p in used) for used in parameters],
             [any(p.ndim > 1 for p in used) for used in parameters],
             cast(fx.Node, output.args[0]),
@@ -158,17 +173,30 @@ class _Measuring(fx.Interpreter):
         self._index = {node: index for index, node in enumerate(found.steps)}
         self._value_after = {place.after: place.value for place in good}
         self._crossed: dict[fx.Node, tuple[object, int]] = {}
+        self._taken = [sys.maxsize] * len(found.steps)
 
     def run_node(self, n: fx.Node) -> object:
         """Run one step."""
         index = self._index.get(n, len(self._index))
         self.ledger.owner = index
+        start = time.perf_counter_ns()
         result: object = super().run_node(n)
+        if isinstance(result, Tensor) and result.is_cuda:
+            torch.cuda.synchronize(result.device)
+        if n in self._index:
+            self._taken[index] = min(self._taken[index], time.perf_counter_ns() - start)
         value = self._value_after.get(index)
         if value is not None:
             crossing = result if value is n else self.env[value]
             self._crossed[value] = (crossing, getattr(crossing, "_version", 0))
         return result
+
+    def times(self, example: Tensor) -> list[int]:
+        """Return the nanoseconds that each step takes forward, the least of some runs."""
+        with torch.no_grad():
+            for _ in range(_RUNS):
+                self.run(example.detach().clone())
+        return self._taken
 
     def refuse(self, example: Tensor) -> dict[fx.Node, str]:
         """Run the example; return the values at which the model cannot be cut after all."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -19,12 +18,12 @@ from localbook.local.checks import check_batch_norm, check_heads, check_inputs, 
 from localbook.local.compute import Compute
 from localbook.local.diagnostics import accuracy, discord
 from localbook.local.diagnostics_alignment import telescope
+from localbook.local.drawing import batches, epoch_seed, optimiser, set_rate
 from localbook.local.network import IsolatedNetwork
 from localbook.local.ranks import Ranks
 from localbook.local.reporting import memory_used
 from localbook.local.rules import Rule, Scheduled
 from localbook.local.schedule import Schedule
-from localbook.local.targets import mixed, smoothed
 
 Row = dict[str, Any]
 _EVAL_BATCH = 512
@@ -162,7 +161,7 @@ class _Job:
         classes = check_heads(net, few, data.labels, soft=schedule.soft)
         fast = compute.prepared(net, rule, few)
         average = _averaged(net, schedule.ema) if schedule.ema else None
-        optimiser = _optimiser(net, schedule, data.labels.device)
+        own = optimiser(net, schedule, data.labels.device)
         identity = checkpoints.identity(
             rule,
             schedule,
@@ -170,9 +169,9 @@ class _Job:
             f"seed={seed} modules={len(net)} images={len(data)}",
             ranks.size,
         )
-        run = checkpoints.Run(identity, net, optimiser, average)
+        run = checkpoints.Run(identity, net, own, average)
         return cls(
-            net, fast, average, rule, data, schedule, seed, compute, classes, ranks, optimiser, run
+            net, fast, average, rule, data, schedule, seed, compute, classes, ranks, own, run
         )
 
     @property
@@ -186,19 +185,8 @@ class _Job:
 
         Every process draws the joint batch, so that together they see what one would.
         """
-        generator = torch.Generator(self.data.labels.device).manual_seed(self.draw(epoch))
-        shares = np.random.default_rng([self.seed, epoch])
-        schedule = self.schedule
-        for x, y in self.data.epoch(schedule.batch_size, generator, schedule.augment):
-            if schedule.soft:
-                y = smoothed(y, self.classes, schedule.label_smoothing)  # (N, classes)
-            if schedule.mixup:
-                x, y = mixed(x, y, shares.beta(schedule.mixup, schedule.mixup))
+        for x, y in batches(self.data, self.schedule, self.classes, self.seed, epoch):
             yield self.compute.arranged(self.ranks.share(x)), self.ranks.share(y)
-
-    def draw(self, epoch: int) -> int:
-        """Return the seed of an epoch."""
-        return 1_000_003 * self.seed + epoch
 
 
 def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
@@ -207,25 +195,6 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
         return torch.lerp(mean, new, 1 - decay) if mean.is_floating_point() else new
 
     return AveragedModel(net, avg_fn=moved, use_buffers=True)
-
-
-def _optimiser(
-    net: IsolatedNetwork, schedule: Schedule, device: torch.device
-) -> torch.optim.Optimizer:
-    decay, fused = schedule.weight_decay, device.type in ("cpu", "cuda")
-    if schedule.optimiser == "adamw":
-        betas = (schedule.momentum, 0.999)
-        return torch.optim.AdamW(
-            net.parameters(), schedule.lr, betas, weight_decay=decay, fused=fused
-        )
-    return torch.optim.SGD(
-        net.parameters(),
-        schedule.lr,
-        schedule.momentum,
-        weight_decay=decay,
-        nesterov=schedule.momentum > 0,
-        fused=fused,
-    )
 
 
 def _one_epoch(job: _Job, epoch: int) -> Tensor:
@@ -239,7 +208,7 @@ def _one_epoch(job: _Job, epoch: int) -> Tensor:
     total = torch.zeros(len(job.net), device=device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         # dropout and the like draw from the global state, and differently in each process
-        torch.manual_seed(job.draw(epoch) + (job.ranks.rank << 40))
+        torch.manual_seed(epoch_seed(job.seed, epoch) + (job.ranks.rank << 40))
         for step, (x, y) in enumerate(job.batches(epoch), start=1):
             total += _step(job, rule, x, y, (epoch - 1) * steps + step - 1, steps)
             if step % _CHECK_EVERY == 0 or step == steps:
@@ -252,9 +221,7 @@ def _one_epoch(job: _Job, epoch: int) -> Tensor:
 
 def _step(job: _Job, rule: Rule, x: Tensor, y: Tensor, step: int, steps: int) -> Tensor:
     """Take one step and return the loss of each head, shape (L,)."""
-    rate = job.schedule.lr * job.schedule.factor(step, job.schedule.epochs * steps)
-    for group in job.optimiser.param_groups:
-        group["lr"] = rate
+    set_rate(job.optimiser, job.schedule, step, job.schedule.epochs * steps)
     job.optimiser.zero_grad(set_to_none=True)
     with job.compute.precision(x.device):
         losses = rule.gradients(job.fast, x, y)

@@ -21,6 +21,11 @@ from localbook.plots.explore import explore
 from localbook.plots.figure import new_figure, show, svg
 from localbook.plots.images import image_grid
 from localbook.plots.isolation import isolation_diagram
+from localbook.plots.parallel import (
+    accuracy_by_staleness,
+    speed_up_by_modules,
+    update_timeline,
+)
 from localbook.plots.polynomials import (
     DualPanel,
     curves,
@@ -66,6 +71,7 @@ __all__ = [
     "accuracy_against_price",
     "accuracy_by_compression",
     "accuracy_by_module",
+    "accuracy_by_staleness",
     "against_weight",
     "attack_panels",
     "before_and_after",
@@ -108,6 +114,7 @@ __all__ = [
     "show",
     "similarity_maps",
     "slider",
+    "speed_up_by_modules",
     "step_timeline",
     "subdivisions",
     "success_by_bound",
@@ -115,5 +122,6 @@ __all__ = [
     "svg",
     "times_by_size",
     "turn",
+    "update_timeline",
     "zonotope_growth",
 ]

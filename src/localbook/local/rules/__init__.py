@@ -1,10 +1,11 @@
 """Learning rules: each fills ``.grad`` of a network's parameters for one batch.
 
 Every rule is a small frozen dataclass with one method, ``gradients(net, x, y)``; the optimiser
-step is the caller's. Rules that train modules by local losses take any :class:`LocalLoss`.
+step is the caller's. Local rules also have ``step``, for one module at a time. Rules that train
+modules by local losses take any :class:`LocalLoss`.
 """
 
-from localbook.local.rules.base import Rule, Scheduled
+from localbook.local.rules.base import LocalRule, Rule, Scheduled, Signal
 from localbook.local.rules.bp import BP
 from localbook.local.rules.bp_free import BPFreeSGR
 from localbook.local.rules.checkpointed import CheckpointedBP
@@ -31,11 +32,13 @@ __all__ = [
     "Greedy",
     "InfoPro",
     "LocalLoss",
+    "LocalRule",
     "NoProp",
     "PlainLocal",
     "PredSim",
     "Rule",
     "Scheduled",
+    "Signal",
     "dgl_head",
     "equip",
     "noprop_network",

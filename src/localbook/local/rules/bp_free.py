@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch.func import jvp
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
 from localbook.local.replay import call_again
+from localbook.local.rules.base import Signal, successively
 from localbook.local.rules.closed_form import Gradients, pull
 from localbook.local.rules.reconcile import load_forward_mode
 from localbook.local.rules.sgr import check
@@ -71,23 +72,26 @@ class BPFreeSGR:
         if torch.is_autocast_enabled(x.device.type):
             raise ConfigError("BP-free SGR's closed forms are for float32; train it without bf16.")
         check(net, x)
-        losses = []
-        target: Tensor | None = None  # δ of the module before
-        for number, (module, head) in enumerate(net.pairs(), start=1):
-            layers = _layers(module)
-            if sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers) != 1:
-                raise ConfigError(
-                    f"module {number} does not have exactly one linear or convolution layer; "
-                    "cut the network after every layer for BP-free SGR, or take SGR."
-                )
-            step = _closed_form(layers, _layers(head), x, y, lambda layer, x: layer(x))
-            _add(step.slopes, 1 / len(y))
-            if target is not None and self.weight > 0:
-                direction = 2 * self.weight / len(y) * (step.gamma - target)
-                _add(_change(layers, _layers(head), x, y, direction), 1.0)
-            losses.append(step.loss)
-            target, x = step.delta, step.out
-        return torch.stack(losses)
+        return successively(self, net, x, y)
+
+    @torch.no_grad()
+    def step(
+        self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
+    ) -> tuple[Tensor, Signal]:
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        layers = _layers(module)
+        if sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers) != 1:
+            raise ConfigError(
+                f"module {place[0] + 1} does not have exactly one linear or convolution layer; "
+                "cut the network after every layer for BP-free SGR, or take SGR."
+            )
+        x, y = signal.x, signal.y
+        found = _closed_form(layers, _layers(head), x, y, lambda layer, x: layer(x))
+        _add(found.slopes, 1 / len(y))
+        if signal.delta is not None and self.weight > 0:
+            direction = 2 * self.weight / len(y) * (found.gamma - signal.delta)
+            _add(_change(layers, _layers(head), x, y, direction), 1.0)
+        return found.loss, replace(signal, x=found.out, delta=found.delta)
 
 
 @dataclass(frozen=True)

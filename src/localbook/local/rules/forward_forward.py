@@ -1,7 +1,7 @@
 """Forward-Forward: each module tells images with their true label from images with a wrong one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
+from localbook.local.rules.base import Signal, successively
 from localbook.local.targets import one_label
 
 
@@ -73,23 +74,31 @@ class ForwardForward:
         ConfigError
             If there are labels of more classes than the rule has.
         """
+        return successively(self, net, x, y)
+
+    def step(
+        self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
+    ) -> tuple[Tensor, Signal]:
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        x, y = signal.x, signal.y
+        if place[0] == 0:
+            self._check_labels(y)
+            x = torch.cat([self.marked(x, y), self.marked(x, self.wrong(y)), x])
+        x = module(x.detach())  # gradient isolation: nothing flows back across this line
+        true, wrong, neutral = x.chunk(3)
+        hurt = F.softplus(self.threshold - goodness(true))
+        hurt = hurt + F.softplus(goodness(wrong) - self.threshold)
+        probe = F.cross_entropy(head(neutral.detach()), y)
+        torch.autograd.backward(hurt.mean() + probe)
+        return probe.detach(), replace(signal, x=x.detach())
+
+    def _check_labels(self, y: Tensor) -> None:
         one_label(y, "Forward-Forward")
         if int(y.max()) >= self.classes:
             raise ConfigError(
                 f"the labels go up to {int(y.max())} but Forward-Forward was given {self.classes} "
                 "classes; give it as many as the data has."
             )
-        x = torch.cat([self.marked(x, y), self.marked(x, self.wrong(y)), x])
-        losses = []
-        for module, head in net.pairs():
-            x = module(x.detach())  # gradient isolation: nothing flows back across this line
-            true, wrong, neutral = x.chunk(3)
-            hurt = F.softplus(self.threshold - goodness(true))
-            hurt = hurt + F.softplus(goodness(wrong) - self.threshold)
-            probe = F.cross_entropy(head(neutral.detach()), y)
-            torch.autograd.backward(hurt.mean() + probe)
-            losses.append(probe.detach())
-        return torch.stack(losses)
 
     def marked(self, x: Tensor, y: Tensor) -> Tensor:
         """Return images (N, ...) that carry labels (N,)."""

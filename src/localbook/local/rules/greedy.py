@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 from localbook.local.network import IsolatedNetwork
 from localbook.local.replay import evaluating
-from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
+from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,11 @@ class Greedy:
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
-        image, locals_ = x, module_losses(self.loss, len(net))
+        image = x
         active = self.stage(len(net))
         losses = []
-        for number, ((module, head), local) in enumerate(zip(net.pairs(), locals_, strict=True)):
+        for number, (module, head) in enumerate(net.pairs()):
+            local = module_loss(self.loss, (number, len(net)))
             with nullcontext() if number == active else _at_rest(module, head):
                 x = module(x.detach())
                 loss = local(head, x, y, image) / len(y)

@@ -57,12 +57,20 @@ class CrossEntropy:
         return {}
 
 
-def module_losses(loss: LocalLoss, modules: int) -> list[LocalLoss]:
-    """Return each module's loss: that of the last is always the cross-entropy.
+def sees_image(loss: LocalLoss) -> bool:
+    """Say whether a loss may look at the image, which then has to travel with the activation."""
+    from localbook.local.rules.predsim import PredSim  # it needs this file
+
+    return not isinstance(loss, CrossEntropy | PredSim)
+
+
+def module_loss(loss: LocalLoss, place: tuple[int, int]) -> LocalLoss:
+    """Return the loss of module ``number`` of ``modules``: that of the last is the cross-entropy.
 
     Its scores are the network's answer, and no auxiliary signal has anything to prepare after it.
     """
-    return [loss] * (modules - 1) + [CrossEntropy()]
+    number, modules = place
+    return CrossEntropy() if number == modules - 1 else loss
 
 
 class EquippedHead(nn.Module):

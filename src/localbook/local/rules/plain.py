@@ -1,12 +1,13 @@
 """Plain local learning: every module minimises its own local loss, all at once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from localbook.local.network import IsolatedNetwork
-from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
+from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class PlainLocal:
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
-        image, locals_ = x, module_losses(self.loss, len(net))
-        losses = []
-        for (module, head), local in zip(net.pairs(), locals_, strict=True):
-            x = module(x.detach())  # gradient isolation: nothing flows back across this line
-            loss = local(head, x, y, image) / len(y)
-            torch.autograd.backward(loss)
-            losses.append(loss.detach())
-        return torch.stack(losses)
+        return successively(self, net, x, y)
+
+    def step(
+        self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
+    ) -> tuple[Tensor, Signal]:
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        local = module_loss(self.loss, place)
+        out = module(signal.x.detach())  # gradient isolation: nothing flows back across this line
+        loss = local(head, out, signal.y, signal.image) / len(signal.y)
+        torch.autograd.backward(loss)
+        return loss.detach(), replace(signal, x=out.detach())

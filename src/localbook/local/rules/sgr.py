@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.checks import check_batch_norm
 from localbook.local.network import IsolatedNetwork
-from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_losses
+from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 from localbook.local.rules.reconcile import (
     Penalty,
     Task,
@@ -119,36 +120,42 @@ class SGR:
             meets BatchNorm.
         """
         check(net, x)
-        weights, locals_ = self._weights(len(net)), module_losses(self.loss, len(net))
-        image, losses = x, []
-        target: Tensor | None = None  # δ_{l-1}, the gradient to reconcile with
-        for (module, head), loss, weight in zip(net.pairs(), locals_, weights, strict=True):
-            task = Task(module, head, loss, y, image)
-            x = x.detach()  # gradient isolation: nothing flows back across this line
-            if target is None or weight == 0:
-                step = plain(task, x)
-            else:
-                step = PATHS[self.path](task, x, target, self._penalty(weight))
-            losses.append(step.loss / len(y))
-            target, x = step.delta, step.out
-        return torch.stack(losses)
+        weights = tuple(self._weight((number, len(net))) for number in range(len(net)))
+        if self.paying is not None:
+            weights = _drawn(weights, self.paying)
+        return successively(replace(self, weight=weights, paying=None), net, x, y)
+
+    def step(
+        self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
+    ) -> tuple[Tensor, Signal]:
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        weight = self._weight(place)
+        task = Task(module, head, module_loss(self.loss, place), signal.y, signal.image)
+        x = signal.x.detach()  # gradient isolation: nothing flows back across this line
+        if signal.delta is None or weight == 0:
+            step = plain(task, x)
+        else:
+            step = PATHS[self.path](task, x, signal.delta, self._penalty(weight))
+        return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)
 
     def _penalty(self, weight: float) -> Penalty:
         distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
         return lambda gamma, target: weight * distance(gamma, target)
 
-    def _weights(self, modules: int) -> tuple[float, ...]:
+    def _weight(self, place: tuple[int, int]) -> float:
+        number, modules = place
         if callable(self.weight):
             raise ConfigError(
                 "the SGR weight is a schedule; call .at(progress) and use the rule it returns."
             )
-        weights = self.weight if isinstance(self.weight, tuple) else (self.weight,) * modules
-        if len(weights) != modules:
+        if not isinstance(self.weight, tuple):
+            return self.weight
+        if len(self.weight) != modules:
             raise ConfigError(
-                f"{len(weights)} SGR weights for {modules} modules: give one number for all, or "
-                "exactly one for each."
+                f"{len(self.weight)} SGR weights for {modules} modules: give one number for all, "
+                "or exactly one for each."
             )
-        return weights if self.paying is None else _drawn(weights, self.paying)
+        return self.weight[number]
 
 
 def _drawn(weights: tuple[float, ...], paying: int) -> tuple[float, ...]:

@@ -1,0 +1,31 @@
+"""Module-parallel training: every module in a process of its own, and no update lock.
+
+With :func:`launch` on one machine, or under ``torchrun`` on any number of them::
+
+    with parallel.joined(modules=4) as team:
+        parallel.train(team, net, rule, data, held_out, schedule, seed=0)
+"""
+
+from localbook.local.parallel.join import DiedError, Team, joined
+from localbook.local.parallel.kept import assemble, last_common
+from localbook.local.parallel.launch import launch
+from localbook.local.parallel.options import Options
+from localbook.local.parallel.result import Trained, Updates
+from localbook.local.parallel.scaling import Scaling
+from localbook.local.parallel.seat import Seat
+from localbook.local.parallel.train import train
+
+__all__ = [
+    "DiedError",
+    "Options",
+    "Scaling",
+    "Seat",
+    "Team",
+    "Trained",
+    "Updates",
+    "assemble",
+    "joined",
+    "last_common",
+    "launch",
+    "train",
+]
