@@ -7,16 +7,20 @@ READY := $(VENV)/.ready
 
 # Networks of this size gain nothing from threads, and on a busy machine threads that wait for each
 # other cost minutes; with one, results do not depend on the number of cores either.
-book test test-launch notebooks: export OMP_NUM_THREADS ?= 1
+book test test-browser test-launch notebooks: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-launch lab notebooks pins clean
+.PHONY: help book pdf test test-browser test-launch lab notebooks pins clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 book: $(READY) ## Execute what changed and build the HTML
 	$(BIN)/python -m tools.book build
+
+pdf: book ## The whole book as one PDF, with bookmarks
+	$(BIN)/python -m tools.browser
+	$(BIN)/python -m tools.pdf
 
 test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
 	$(BIN)/ruff check .
@@ -27,6 +31,10 @@ test: $(READY) ## Lint, type-check, and run every unit, property and notebook te
 
 test-launch: $(READY) ## Run every notebook alone where localbook is missing (make test runs two)
 	$(BIN)/python -m tools.fresh
+
+test-browser: $(READY) ## Drive the built pages with a headless Chromium, installing one if there is none
+	$(BIN)/python -m tools.browser
+	$(BIN)/python -m pytest tests/browser
 
 lab: $(READY) ## Open the book in JupyterLab
 	$(BIN)/jupyter lab book

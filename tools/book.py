@@ -9,6 +9,7 @@ library, the run records or the pins have changed since its last good execution.
 
 import argparse
 import hashlib
+import json
 import resource
 import shutil
 import subprocess
@@ -30,6 +31,11 @@ EXECUTED = BUILD / "executed"
 PAGES = BUILD / "pages"
 HTML = BUILD / "html"
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, and on Colab
+COMMITTED = BUILD / "committed"
+
+
+# What the pages are made from, besides the folder `book`.
+SETTINGS = ("_config.yml", "_toc.yml", "CHANGELOG.md", "CITATION.cff")
 
 
 def notebooks() -> list[Path]:
@@ -149,13 +155,30 @@ def gather(executed: Path, pages: Path) -> None:
     shutil.rmtree(pages, ignore_errors=True)
     ignore = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints")
     shutil.copytree(ROOT / "book", pages / "book", ignore=ignore)
-    for name in ("_config.yml", "_toc.yml", "CHANGELOG.md"):
+    for name in SETTINGS:
         shutil.copy(ROOT / name, pages / name)
     for notebook in notebooks():
         (pages / notebook).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(executed / notebook, pages / notebook)
         launch.pin(pages / notebook, pages / "_config.yml")
     trust.write(executed, ROOT, pages / "book" / "_generated")
+    (pages / "dates.json").write_text(json.dumps(changed_on(), indent=1))
+
+
+def changed_on() -> dict[str, str]:
+    """Return the date of each page's last commit, by its name; empty outside a git checkout."""
+    command = ["git", "log", "--format=:%cs", "--name-only", "--relative", "--", "book", *SETTINGS]
+    log = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    dates: dict[str, str] = {}
+    date = ""
+    for line in filter(None, log.splitlines()):
+        if line.startswith(":"):
+            date = line[1:]
+        else:  # newest first, so the first date of a file is its last change
+            dates.setdefault(line.rsplit(".", 1)[0], date)
+    if "CHANGELOG" in dates:
+        dates["book/changes"] = dates["CHANGELOG"]
+    return {name: date for name, date in dates.items() if name.startswith("book/")}
 
 
 def build_html(pages: Path, output: Path) -> int:
@@ -163,6 +186,28 @@ def build_html(pages: Path, output: Path) -> int:
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
     command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
     return subprocess.run(command, check=False).returncode
+
+
+def committed() -> Path | None:
+    """Build the pages from the notebooks' committed outputs, executing nothing.
+
+    The tests of the pages share this build; it is made again when anything it is made from, or
+    what it is made with, has changed. Returns its folder, or None if jupyter-book failed.
+    """
+    gather(ROOT, COMMITTED / "pages")
+    digest = hashlib.sha256()
+    for path in [*sorted((COMMITTED / "pages").rglob("*")), ROOT / "constraints.txt"]:
+        if path.is_file():
+            digest.update(f"{path}\0".encode() + path.read_bytes())
+    stamp = COMMITTED / "stamp.sha256"
+    html = COMMITTED / "_build" / "html"
+    if not html.exists() or not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(COMMITTED / "_build", ignore_errors=True)  # a page that is gone must go
+        if build_html(COMMITTED / "pages", COMMITTED):
+            return None
+        stamp.write_text(digest.hexdigest())
+    return html
 
 
 def build() -> int:

@@ -41,12 +41,11 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built():
     """The book, built from the notebooks as they are committed."""
-    home = tmp_path_factory.mktemp("book")
-    book.gather(book.ROOT, home / "pages")
-    assert book.build_html(home / "pages", home) == 0, "jupyter-book warned or failed, see above"
-    return home / "_build" / "html"
+    html = book.committed()
+    assert html, "jupyter-book warned or failed, see above"
+    return html
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +100,20 @@ def test_equations_find_mathjax_in_the_build(pages, built):
     for script in scripts:
         place = urlsplit(script).path
         assert (built / "book" / "local-learning" / place).resolve().is_file()
+
+
+def test_the_citation_names_the_book_and_both_papers(built):
+    page = (built / "book" / "index.html").read_text()
+    block = page[page.index("cite-this") :].split("</pre>")[0]
+    for word in ("@software", "2406.05222", "2002.08838", "Alfarra"):
+        assert word in block
+
+
+def test_pages_are_dated_by_their_last_commit(built):
+    dates = book.changed_on()
+    for name in ("book/notation", "book/local-learning/sgr", "book/changes"):
+        page = (built / f"{name}.html").read_text()
+        assert f"Last updated on {dates[name]}" in page if dates else "Last updated" not in page
 
 
 def test_every_picture_has_alt_text(pages, built):

@@ -1,5 +1,8 @@
 """The builder runs what changed, and only that."""
 
+import os
+import subprocess
+
 import nbformat
 import pytest
 
@@ -97,7 +100,7 @@ def test_execution_is_tidied(project):
 def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(
     project, monkeypatch
 ):
-    for name in ("_config.yml", "_toc.yml", "CHANGELOG.md", "book/page.md"):
+    for name in (*book.SETTINGS, "book/page.md"):
         (project / name).write_text(f"title: {name}")
     executed = project / "_build" / "executed"
     for name in ("one", "two"):
@@ -123,3 +126,43 @@ def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
     assert question.metadata == {"tags": ["remove-input"], **folded}
     assert plain.metadata == {}
     assert [out.name for out in plain.outputs] == ["stdout"]
+
+
+def test_a_page_is_dated_by_its_last_commit_and_not_by_the_build(project):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    (project / "CHANGELOG.md").write_text("one")
+    for day, name in (("2020-01-02", "."), ("2021-03-04", "book/one.ipynb")):
+        dates = {"GIT_AUTHOR_DATE": f"{day}T12:00:00Z", "GIT_COMMITTER_DATE": f"{day}T12:00:00Z"}
+        edit(project, "one", lambda cell, day=day: cell.update(source=day))
+        for words in (["init", "-q"], ["add", name], ["commit", "-qm", "x"]):
+            subprocess.run([*git, *words], cwd=project, check=True, env=os.environ | dates)
+    dated = {"book/one": "2021-03-04", "book/two": "2020-01-02", "book/changes": "2020-01-02"}
+    assert book.changed_on() == dated
+
+
+def test_outside_git_no_page_has_a_date(project, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    assert book.changed_on() == {}
+
+
+def test_the_committed_build_is_shared_until_something_changes(project, monkeypatch):
+    for name in (*book.SETTINGS, "book/page.md"):
+        (project / name).write_text(f"title: {name}")
+    monkeypatch.setattr(book.trust, "write", lambda *folders: None)
+    monkeypatch.setattr(book, "COMMITTED", project / "_build" / "committed")
+    builds = []
+
+    def build_html(pages, output):
+        (output / "_build" / "html").mkdir(parents=True)
+        builds.append(output)
+        return 0
+
+    monkeypatch.setattr(book, "build_html", build_html)
+    assert book.committed() == book.committed() == project / "_build" / "committed/_build/html"
+    assert len(builds) == 1
+    (project / "book" / "page.md").write_text("changed")
+    book.committed()
+    assert len(builds) == 2
+    monkeypatch.setattr(book, "build_html", lambda pages, output: 1)
+    (project / "book" / "page.md").write_text("broken")
+    assert book.committed() is None
