@@ -1,6 +1,8 @@
 """Joining the processes that ``torchrun`` or :func:`localbook.local.parallel.launch` started."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from localbook.local.parallel.channel import LostError
 from localbook.local.parallel.seat import Seat
 
 Value = TypeVar("Value")
+_PATIENCE = 3.0  # seconds
 _LOST = "localbook/lost"  # the store's key for who died first
 
 
@@ -113,6 +116,8 @@ def joined(
     gpu = device == "cuda" or (not device and torch.cuda.is_available())
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", seat.rank)))
+    if not place:
+        _take_time_to_tell()
     store, rank, size = next(iter(met(rendezvous, **place)))
     dist.init_process_group("nccl" if gpu else "gloo", store=store, rank=rank, world_size=size)
     try:
@@ -123,6 +128,21 @@ def joined(
             raise DiedError.of(team.blame(error.rank)) from error
     finally:
         dist.destroy_process_group()
+
+
+def _take_time_to_tell() -> None:
+    """Let this process say who died before it ends, when ``torchrun`` ends it for the same reason.
+
+    Which comes first, the closed connection or the signal, is a race.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: _end_soon())
+
+
+def _end_soon() -> None:
+    timer = threading.Timer(_PATIENCE, os._exit, (128 + signal.SIGTERM,))
+    timer.daemon = True
+    timer.start()
 
 
 def _replicas(seat: Seat) -> dist.ProcessGroup | None:
