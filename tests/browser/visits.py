@@ -4,14 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import axe_playwright_python
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    ViewportSize,
+)
 
 MODES = ("light", "dark", "phone", "print")
-DESK = {"width": 1300, "height": 900}
-PHONE = {"width": 390, "height": 844}
-PAPER = {"width": 718, "height": 1047}  # A4 at 96 dots an inch, less margins of a centimetre
+DESK = ViewportSize(width=1300, height=900)
+PHONE = ViewportSize(width=390, height=844)
+PAPER = ViewportSize(width=718, height=1047)  # A4 at 96 dots an inch, less margins of a centimetre
 PATIENCE = 120_000  # ms; a busy machine is not an error
 
 CHECKS = Path(__file__).with_name("checks.js").read_text()
@@ -106,7 +115,7 @@ def visit(context: BrowserContext, origin: str, name: str) -> Visit:
 
 def enter(page: Page, mode: str) -> None:
     """Make an open page look as it does in a mode; paper comes from a dark screen, the worst."""
-    scheme = "dark" if mode in ("dark", "print") else "light"
+    scheme: Literal["dark", "light"] = "dark" if mode in ("dark", "print") else "light"
     page.emulate_media(media="print" if mode == "print" else "screen", color_scheme=scheme)
     page.set_viewport_size(PHONE if mode == "phone" else PAPER if mode == "print" else DESK)
     if mode == "print":  # what only paper unfolds, such as the solutions
