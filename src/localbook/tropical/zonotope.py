@@ -179,8 +179,8 @@ class Zonotope:
             largest = sizes[0]
             for column in sizes[1:]:  # many times faster than max(axis=1) on short rows
                 np.maximum(largest, column, out=largest)
-        limit = TOLERANCE.zero * np.maximum.reduce(largest)
-        none = np.minimum.reduce(largest) > limit
+        limit = TOLERANCE.zero * largest[largest.argmax()]  # a third of the time of max()
+        none = largest[largest.argmin()] > limit
         return self.generators if none else self.generators[largest > limit]
 
     def _size(self) -> float:
