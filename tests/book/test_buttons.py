@@ -26,6 +26,7 @@ def page(tmp_path):
         config["repository"]["url"] = url
         (pages / "_config.yml").write_text(yaml.safe_dump(config))
         (pages / "_toc.yml").write_text(yaml.safe_dump(TOC))
+        (pages / "dates.json").write_text("{}")
         (pages / "book" / "index.md").write_text("# Title\n\nText.\n")
         cells = [nbformat.v4.new_markdown_cell("# Chapter"), nbformat.v4.new_code_cell("1")]
         node = nbformat.v4.new_notebook(cells=cells)
