@@ -104,7 +104,7 @@ def test_equations_find_mathjax_in_the_build(pages, built):
 
 def test_the_citation_names_the_book_and_both_papers(built):
     page = (built / "book" / "index.html").read_text()
-    block = page[page.index("cite-this") :].split("</pre>")[0]
+    block = page[page.index('id="cite-this"') :].split("</pre>")[0]
     for word in ("@software", "2406.05222", "2002.08838", "Alfarra"):
         assert word in block
 
