@@ -45,7 +45,7 @@ def test_page_without_scripts_shows_its_pictures(browser: Browser, origin: str, 
     with fenced(browser, origin, scripts=False) as context:
         page = context.new_page()
         page.goto(f"{origin}/{name}")
-        assert page.locator("h1").first.is_visible()
+        assert page.locator("h1:visible").count()  # another one is for print alone
         for figure in page.locator(".lb-figure svg").all():
             assert len((figure.get_attribute("aria-label") or "").split()) >= 4
             box = figure.bounding_box()

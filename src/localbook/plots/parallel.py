@@ -34,7 +34,7 @@ def update_timeline(
         for batch in range(first, last + 1):
             left, width = 1e3 * (begin[batch] - start), 1e3 * (end[batch] - begin[batch])
             colour = _TURN[batch % len(_TURN)]
-            axes.add_patch(Rectangle((left, row - 0.36), width, 0.72, color=colour, alpha=0.75))
+            axes.add_patch(Rectangle((left, row - 0.36), width, 0.72, color=colour, alpha=0.4))
             axes.text(left + width / 2, row, str(batch + 1), ha="center", va="center", fontsize=8)
     axes.set_xlim(0, 1e3 * (updates[-1][1][last] - start) * 1.02)
     axes.set_ylim(len(updates) + 0.6, 0.4)
