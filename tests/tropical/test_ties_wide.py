@@ -17,7 +17,7 @@ from tests.tropical.test_boundary import BOX, assert_equal_to_reference, balance
 @pytest.fixture(autouse=True)
 def everything_is_wide(monkeypatch):
     """Take the way through tiles for small networks too, and halve them until hardly one folds."""
-    monkeypatch.setattr(boundary, "WIDE", 0)
+    monkeypatch.setattr(boundary, "_wide", lambda network: True)
     monkeypatch.setattr(tiles, "FOLDS", 2)
     monkeypatch.setattr(tiles, "DEEPEST", 5)
 
@@ -45,7 +45,7 @@ def test_degenerate_networks_miss_no_tie_either(network):
 def test_both_ways_find_curves_of_the_same_length(widths, monkeypatch):
     network = balanced(*widths)
     by_tiles = decision_boundary(network, BOX)
-    monkeypatch.setattr(boundary, "WIDE", 10**9)
+    monkeypatch.setattr(boundary, "_wide", lambda network: False)
     whole = decision_boundary(network, BOX)
     assert len(by_tiles.segments) > len(whole.segments) > 10  # cut where tiles end
     for pair in np.unique(whole.classes, axis=0):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-WIDE = 1024
-"""Networks with more hidden neurons than this are cut into tiles first."""
+WIDE = 512
+"""Deep networks with more hidden neurons than this are cut into tiles first."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,19 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     """
     view, network = window(box, as_network(model))
     network = _centred(network)
-    wide = sum(map(len, network.biases[:-1])) > WIDE
-    found = ties_by_tiles(network) if wide else ties_on_square(layers_of(network))
+    found = ties_by_tiles(network) if _wide(network) else ties_on_square(layers_of(network))
     return DecisionBoundary(
         segments=np.ascontiguousarray(view.place(found.ends).transpose(2, 1, 0)),
         classes=found.classes,
         tied=tuple(view.place(area).T for area in found.areas),
         tied_classes=found.area_classes,
     )
+
+
+def _wide(network: ReLUNetwork) -> bool:
+    """Tell whether tiles pay: with one hidden layer all folds are lines, which are fast to cut."""
+    hidden = [len(bias) for bias in network.biases[:-1]]
+    return len(hidden) > 1 and sum(hidden) > WIDE
 
 
 def _centred(network: ReLUNetwork) -> ReLUNetwork:
