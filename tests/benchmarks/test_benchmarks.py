@@ -262,7 +262,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_a_record(capsys, tmp_path,
 
 
 def test_an_unknown_benchmark_is_named(capsys, tmp_path):
-    with pytest.raises(ConfigError, match=r"choose one of boundary, .*, zonotope"):
+    with pytest.raises(ConfigError, match=r"choose one of book, .*, zonotope"):
         benchmarks.run("speed")
     assert main(["bench", "speed", "--out", str(tmp_path)]) == 1
     assert "unknown benchmark 'speed'" in capsys.readouterr().err
