@@ -121,7 +121,11 @@ def test_an_epoch_augmented_at_once_visits_each_image_once():
     data = DeviceImages(image_set())
     mirrored = torch.arange(50) % 2 == 0
     batches = list(data.epoch(10, seeded(), Augment(flip=True, whole=True), mirrored))
-    seen = {tuple(x.flatten().tolist()): int(y) for xs, ys in batches for x, y in zip(xs, ys, strict=True)}
+    seen = {
+        tuple(x.flatten().tolist()): int(y)
+        for xs, ys in batches
+        for x, y in zip(xs, ys, strict=True)
+    }
     x, y = data.at(slice(None))
     shown = torch.where(mirrored[:, None, None, None], x.flip(3), x)
     assert seen == {tuple(a.flatten().tolist()): int(b) for a, b in zip(shown, y, strict=True)}

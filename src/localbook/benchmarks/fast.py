@@ -28,7 +28,12 @@ from localbook.local import (
     train,
 )
 
-TRAINED: Mapping[str, Rule] = {"BP": BP(), "plain local": PlainLocal(), "SGR": SGR(0.1)}
+TRAINED: Mapping[str, Rule] = {
+    "BP": BP(),
+    "plain local": PlainLocal(),
+    "SGR, one module a step": SGR(0.1, paying=1),
+    "SGR": SGR(0.1),
+}
 _BASELINE = "a loop by hand of BP"
 _LIMIT = 2.0  # times the baseline
 _SCHEDULE = Schedule(

@@ -5,7 +5,7 @@ The network and its schedule are those of ``airbench94`` (Keller Jordan, arXiv 2
 images' way to the device nor the whitening nor the measurement at the end.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,7 +13,7 @@ from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
 from localbook.data.imageset import limited
 from localbook.experiments.comparison import Candidate, compare
-from localbook.experiments.registry import Job, Outcome, Row
+from localbook.experiments.registry import Experiment, Job, Outcome, Row
 from localbook.local import (
     BP,
     SGR,
@@ -74,9 +74,9 @@ class SpeedSetting:
         return isolated_airbench(classes, images=images, width=self.width, seed=seed)
 
     def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the rule; λ is the candidate's ``weight``."""
+        """Return the rule; λ is the candidate's ``weight``, and one module a step pays."""
         if method == "sgr":
-            return SGR(weight=candidate["weight"])
+            return SGR(weight=candidate["weight"], paying=1)
         return BP() if method == "bp" else PlainLocal()
 
 
@@ -131,4 +131,48 @@ _PAPER = Schedule(
     decoupled=True,
     bias_rate=64.0,
     stem=0.3,
+)
+_RATES = (0.75, 1.5, 2.25, 3.0)
+_PAIRS = ((1.5, 0.1), (1.5, 1.0), (2.25, 0.1), (2.25, 1.0))  # four as well: equal tuning
+
+CIFAR10_SPEED = Experiment(
+    {
+        "quick": SpeedSetting(
+            data="shapes",
+            train_images=120,
+            val_images=60,
+            width=4,
+            schedule=replace(_PAPER, epochs=3, batch_size=30, lr=0.2),
+            compute=Compute(),
+            candidates=_tried((0.2,), ((0.2, 0.1),)),
+            tuning_epochs=0,
+            seeds=2,
+        ),
+        "cpu": SpeedSetting(
+            data="cifar10",
+            train_images=8_000,
+            val_images=2_000,
+            width=16,
+            schedule=replace(_PAPER, epochs=8, batch_size=125, lr=0.2),
+            compute=Compute(channels_last=True),
+            candidates=_tried(
+                (0.1, 0.2, 0.4, 0.8), ((0.4, 0.1), (0.4, 1.0), (0.8, 0.1), (0.8, 1.0))
+            ),
+            tuning_epochs=3,
+            seeds=3,
+        ),
+        "gpu": SpeedSetting(
+            data="cifar10",
+            train_images=None,
+            val_images=None,
+            width=64,
+            schedule=_PAPER,
+            compute=Compute(bf16=True, channels_last=True),
+            candidates=_tried(_RATES, _PAIRS),
+            tuning_epochs=10,
+            seeds=10,
+        ),
+    },
+    _run,
+    _limit,
 )

@@ -13,6 +13,7 @@ from localbook.local.split import split
 _PATCH = 2
 _FLOOR = 5e-4  # added to the variances, so that nearly empty directions are not blown up
 _SCALE = 1 / 9
+_SEEN = 7  # pixels that a head looks at, as many as the last group does
 _PATCHED = 5000  # images that the covariance is taken from, as in the source
 
 
@@ -70,15 +71,18 @@ def airbench(classes: int = 10, *, images: Tensor, width: int = 64, seed: int) -
 def isolated_airbench(
     classes: int = 10, *, images: Tensor, width: int = 64, seed: int
 ) -> IsolatedNetwork:
-    """Return :func:`airbench` as three modules, one for each group, with its classifier as heads.
+    """Return :func:`airbench` as three modules, one for each group, with auxiliary heads.
 
-    Parameters and errors are those of :func:`airbench`; the auxiliary heads are drawn after it.
+    A head averages to 7 x 7 pixels, and goes on as the network ends: with one more group, and a
+    classifier. The source has no such thing; the heads are ours, as wide as the widest group.
+
+    Parameters and errors are those of :func:`airbench`; the heads are drawn after it.
     """
     model = airbench(classes, images=images, width=width, seed=seed)
     parts = split(model, 3, images[:2], at=("group1", "group2"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
-        heads = [_classifier(channels, classes) for channels in (width, 4 * width)]
+        heads = [_head(channels, 4 * width, classes) for channels in (width, 4 * width)]
     return IsolatedNetwork(parts.modules, [*heads, nn.Identity()]).to(images.device)
 
 
@@ -138,6 +142,11 @@ def _norm(width: int) -> nn.BatchNorm2d:
     layer = nn.BatchNorm2d(width, eps=1e-12, momentum=0.4)
     layer.weight.requires_grad = False
     return layer
+
+
+def _head(channels: int, width: int, classes: int) -> nn.Module:
+    group = ConvGroup(channels, width)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(_SEEN), group, _classifier(width, classes))
 
 
 def _classifier(channels: int, classes: int) -> nn.Module:
