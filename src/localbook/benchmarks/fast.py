@@ -119,7 +119,8 @@ def by_hand(data: DeviceImages, width: int) -> nn.Module:
         shown = _cropped(padded, 32)
         shown = shown.flip(3) if epoch % 2 else shown
         order = torch.randperm(len(shown))
-        for index in order.split(plan.batch_size)[: len(shown) // plan.batch_size]:
+        for start in range(0, len(shown) - plan.batch_size + 1, plan.batch_size):
+            index = order[start : start + plan.batch_size]
             x = shown[index].contiguous(memory_format=torch.channels_last)
             loss = F.cross_entropy(model(x), data.labels[index], label_smoothing=0.2)
             optimiser.zero_grad(set_to_none=True)

@@ -126,7 +126,7 @@ def _whitening(images: Tensor) -> nn.Conv2d:
     rows = scaled.T.unflatten(1, (images.shape[1], _PATCH, _PATCH)).float()
     layer = nn.Conv2d(images.shape[1], 2 * len(rows), _PATCH)
     layer.weight = nn.Parameter(torch.cat([rows, -rows]), requires_grad=False)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
     return layer
 
 
