@@ -172,8 +172,8 @@ IMAGENET_SUBSET = Experiment(
         ),
         "cpu": DeepSetting(
             data="tiny-imagenet",
-            train_images=2_000,
-            val_images=500,
+            train_images=1_000,
+            val_images=250,
             classes=10,
             methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (4,)),
             schedule=replace(_ADAMW, epochs=8, batch_size=50),
