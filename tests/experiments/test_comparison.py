@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -132,8 +133,14 @@ def test_interrupting_the_command_keeps_its_work(tmp_path):
     subprocess.run([*command, str(whole)], check=True, capture_output=True, env=env)
 
     parts = tmp_path / "parts"
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
     process = subprocess.Popen(
-        [*command, str(parts)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        [*command, str(parts)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        preexec_fn=heed,
     )
     wait_for = time.monotonic() + 120
     # In the second of three methods: the third leaves time, however busy the machine is.
