@@ -183,6 +183,19 @@ def test_no_gpu(monkeypatch, tmp_path):
         run(NAME, "gpu", out=tmp_path)
 
 
+@pytest.mark.parametrize(("left_out", "same"), [("ends", True), ("epochs", False)])
+def test_a_field_younger_than_a_record_has_its_default_there(left_out, same, tiny, tmp_path):
+    (path,) = run(NAME, methods=["local"], seeds=1, out=tmp_path)
+    record = json.loads(path.read_text())
+    del record["config"]["setting"]["schedule"][left_out]
+    path.write_text(json.dumps(record))
+    if same:
+        assert run(NAME, methods=["local"], seeds=1, out=tmp_path) == [path]
+    else:
+        with pytest.raises(ConfigError, match="other settings"):
+            run(NAME, methods=["local"], seeds=1, out=tmp_path)
+
+
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_seeds_must_be_positive(seeds, tmp_path):
     with pytest.raises(ConfigError, match="at least 1"):
