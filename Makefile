@@ -26,8 +26,8 @@ test: $(READY) ## Lint, type-check, and run every unit, property and notebook te
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
-		--nbval-cell-timeout 300 tests book
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
+		--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 tests book
 
 test-launch: $(READY) ## Run every notebook alone where localbook is missing (make test runs two)
 	$(BIN)/python -m tools.fresh

@@ -1,18 +1,18 @@
+import numpy as np
 import torch
 
 from localbook.benchmarks import BENCHMARKS, Meter
-from localbook.benchmarks.speed import PENALTIES, measure_reconcile, measure_train
+from localbook.benchmarks.fast import Size, by_hand, measure_train
+from localbook.benchmarks.speed import PENALTIES, measure_reconcile
 from localbook.benchmarks.training import RULES, measure_memory, measure_time
+from localbook.data import ImageSet
+from localbook.data.batches import DeviceImages
 from localbook.local import ConvNet
 
 
 def tiny():
     net = ConvNet((4, 4, 4), (1, 1, 1)).build(3, 4, 0)
     return net, torch.randn(4, 3, 8, 8), torch.arange(4)
-
-
-def small():
-    return ConvNet((4, 4, 4), (2, 2, 1)).build(3, 10, 0), None, None
 
 
 def test_every_rule_has_its_memory_beside_bps():
@@ -35,11 +35,25 @@ def test_every_form_of_the_penalty_has_its_time_beside_plain_local_learning():
     assert all(row.value > 0 and row.baseline_value > 0 for row in rows)
 
 
-def test_an_epoch_of_the_trainer_stands_beside_a_plain_loop(capsys):
-    rows = list(measure_train(Meter(samples=1, most=0.01), small, images=64))
-    assert [row.what for row in rows] == ["epoch, BP", "epoch, plain local", "epoch, SGR"]
-    assert all(row.value > 0 and row.baseline == "a plain loop of BP" for row in rows)
+def test_a_training_stands_beside_a_loop_by_hand(capsys):
+    rows = list(measure_train(Meter(samples=1, most=0.01), Size(images=256, width=2)))
+    assert [row.what.split(", ")[1] for row in rows] == ["BP", "plain local", "SGR", "SGR"]
+    assert all(row.value > 0 and row.baseline == "a loop by hand of BP" for row in rows)
+    assert all(row.words() == "\u2264 2 \u00d7 baseline" for row in rows)
     assert capsys.readouterr().err == ""
+
+
+def test_the_loop_by_hand_learns():
+    rng = np.random.default_rng(0)
+    labels = np.arange(512) % 10
+    pixels = rng.integers(0, 60, (512, 3, 32, 32)) + 20 * labels[:, None, None, None]
+    data = DeviceImages(
+        ImageSet(pixels.astype(np.uint8), labels, tuple("0123456789"), "grey levels")
+    )
+    model = by_hand(data, width=4).eval()
+    x, y = data.at(slice(None))
+    with torch.no_grad():
+        assert (model(x).argmax(1) == y).float().mean() > 0.2
 
 
 def test_they_have_names():

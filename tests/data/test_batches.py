@@ -90,3 +90,64 @@ def test_flips_about_half():
     images = torch.arange(6.0).repeat(400, 1, 1, 1)  # (400, 1, 1, 6)
     flipped = Augment(flip=True)(images, seeded())[:, 0, 0, 0] == 5
     assert 150 < int(flipped.sum()) < 250
+
+
+def by_hand(raw, shift, mirrored, pad):
+    """Crop and mirror one image after the other, by numpy."""
+    side = raw.shape[2]
+    out = []
+    for image, (row, col), mirror in zip(raw, shift, mirrored, strict=True):
+        padded = np.pad(image, ((0, 0), (pad, pad), (pad, pad)), mode="reflect")
+        crop = padded[:, row : row + side, col : col + side]
+        out.append(crop[:, :, ::-1] if mirror else crop)
+    return np.stack(out)
+
+
+@pytest.mark.parametrize("pad", [0, 1, 2, 5])
+def test_a_whole_epoch_is_augmented_like_each_image_by_hand(pad):
+    raw = image_set().images
+    order = torch.randperm(50, generator=seeded(3))[:40]
+    mirrored = torch.rand(50, generator=seeded(4)) < 0.5
+    shift = torch.randint(2 * pad + 1, (2, 40, 1), generator=seeded(5))[..., 0].T
+    found = Augment(pad, flip=True, whole=True).at_once(
+        torch.from_numpy(raw), order, seeded(5), mirrored
+    )
+    expected = by_hand(raw[order.numpy()], shift.tolist(), mirrored[order].tolist(), pad)
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.numpy(), expected)
+
+
+def test_an_epoch_augmented_at_once_visits_each_image_once():
+    data = DeviceImages(image_set())
+    mirrored = torch.arange(50) % 2 == 0
+    batches = list(data.epoch(10, seeded(), Augment(flip=True, whole=True), mirrored))
+    seen = {
+        tuple(x.flatten().tolist()): int(y)
+        for xs, ys in batches
+        for x, y in zip(xs, ys, strict=True)
+    }
+    x, y = data.at(slice(None))
+    shown = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    assert seen == {tuple(a.flatten().tolist()): int(b) for a, b in zip(shown, y, strict=True)}
+
+
+def test_half_of_the_images_are_mirrored_if_nothing_else_is_said():
+    data = DeviceImages(image_set(n=1000))
+    augment = Augment(flip=True, whole=True)
+    shown = augment.at_once(data.images, torch.arange(1000), seeded())
+    changed = (shown != data.images).flatten(1).any(1).sum().item()
+    assert 430 < changed < 570
+
+
+def test_augmenting_batch_by_batch_draws_what_it_always_drew():
+    data, augment = DeviceImages(image_set()), Augment(crop=2, flip=True)
+    generator = seeded(7)
+    order = torch.randperm(50, generator=generator)
+    for number, (x, y) in enumerate(data.epoch(10, seeded(7), augment)):
+        index = order[10 * number : 10 * number + 10]
+        shift = torch.randint(5, (2, 10, 1), generator=generator)[..., 0].T
+        mirror = torch.rand(10, generator=generator) < 0.5
+        raw = by_hand(data.images[index].numpy(), shift.tolist(), mirror.tolist(), 2)
+        mean, std = (np.array(s)[:, None, None] for s in data.stats)
+        assert np.allclose(x.numpy(), (raw / 255 - mean) / std, atol=1e-5)
+        assert torch.equal(y, data.labels[index])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -132,8 +133,14 @@ def test_interrupting_the_command_keeps_its_work(tmp_path):
     subprocess.run([*command, str(whole)], check=True, capture_output=True, env=env)
 
     parts = tmp_path / "parts"
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
     process = subprocess.Popen(
-        [*command, str(parts)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        [*command, str(parts)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        preexec_fn=heed,
     )
     wait_for = time.monotonic() + 120
     # In the second of three methods: the third leaves time, however busy the machine is.
@@ -174,6 +181,19 @@ def test_no_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match="needs a CUDA device"):
         run(NAME, "gpu", out=tmp_path)
+
+
+@pytest.mark.parametrize(("left_out", "same"), [("ends", True), ("epochs", False)])
+def test_a_field_younger_than_a_record_has_its_default_there(left_out, same, tiny, tmp_path):
+    (path,) = run(NAME, methods=["local"], seeds=1, out=tmp_path)
+    record = json.loads(path.read_text())
+    del record["config"]["setting"]["schedule"][left_out]
+    path.write_text(json.dumps(record))
+    if same:
+        assert run(NAME, methods=["local"], seeds=1, out=tmp_path) == [path]
+    else:
+        with pytest.raises(ConfigError, match="other settings"):
+            run(NAME, methods=["local"], seeds=1, out=tmp_path)
 
 
 @pytest.mark.parametrize("seeds", [0, -1])

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -18,6 +18,19 @@ def test_every_method_is_known_and_tries_equally_many_candidates(name, profile):
         Method.named(method.split("_")[1])
     assert len({len(chosen.tried(method)) for method in chosen.methods}) == 1
     assert len(set(chosen.methods)) == len(chosen.methods)
+
+
+@pytest.mark.parametrize("profile", ["quick", "cpu"])
+def test_the_other_rates_change_nothing_else(profile):
+    """Only then does a difference to the experiment itself come from the rate."""
+    main, other = setting("cifar10", profile), setting("cifar10-rates", profile)
+    assert set(other.methods) <= set(main.methods)
+    own = {"methods", "rates", "reconciled", "tuning_epochs"}
+    assert {f.name for f in fields(main) if getattr(main, f.name) != getattr(other, f.name)} <= own
+    assert [other.tried(method) for method in other.methods] == [
+        ({"lr": 0.1},),
+        ({"lr": 0.05, "weight": 0.1},),
+    ]
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -15,11 +15,12 @@ from localbook.experiments.attacks import (
 )
 from localbook.experiments.boundaries import BOUNDARIES
 from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
-from localbook.experiments.deep import CIFAR10, IMAGENET_SUBSET
+from localbook.experiments.deep import CIFAR10, CIFAR10_RATES, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
 from localbook.experiments.slices import IMAGE_SLICES
+from localbook.experiments.speed import CIFAR10_SPEED
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -30,6 +31,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "bp-free-digits": BP_FREE_DIGITS,
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
+    "cifar10-rates": CIFAR10_RATES,
+    "cifar10-speed": CIFAR10_SPEED,
     "imagenet-subset": IMAGENET_SUBSET,
     "lottery-tickets": LOTTERY_TICKETS,
     "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,

@@ -1,8 +1,8 @@
 """Comparing learning rules: tune each on the validation split, then train several seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -53,23 +53,27 @@ def _nothing(net: IsolatedNetwork, test: DeviceImages) -> Row:
 
 
 def compare(
-    job: Job, measure: Callable[[IsolatedNetwork, DeviceImages], Row] = _nothing
+    job: Job,
+    measure: Callable[[IsolatedNetwork, DeviceImages], Row] = _nothing,
+    how: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Tune one method, train it with every seed, test each once at the end.
 
     The job's setting is a :class:`ComparisonSetting`. What ``measure`` finds out about a trained
-    network, given the test images, joins the seed's row of results.
+    network, given the test images, joins the seed's row of results; ``how`` goes to
+    :func:`localbook.local.train`.
     """
+    how = how or {}
     train_set = DeviceImages(job.sets["train"], job.device)
     val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
-    tuning = _tune(job, train_set, val)
+    tuning = _tune(job, train_set, val, how)
     chosen: Candidate = max(tuning, key=lambda t: t["val_accuracy"])["candidate"]
     rule = job.setting.rule(job.method, chosen)
     history: list[Row] = []
     final: list[Row] = []
     peak = None
     for seed in job.seeds:
-        net, rows, used = _train_one(job, chosen, seed, train_set, val)
+        net, rows, used = _train_one(job, chosen, seed, train_set, val, how)
         peak = max(peak or 0, used) if used is not None else None
         history += [{"seed": seed} | row for row in rows]
         scores = [round(a, 6) for a in accuracy(net, test.in_order(_TEST_BATCH)).tolist()]
@@ -94,7 +98,7 @@ def compare(
     )
 
 
-def _tune(job: Job, data: DeviceImages, val: DeviceImages) -> list[Row]:
+def _tune(job: Job, data: DeviceImages, val: DeviceImages, how: Mapping[str, Any]) -> list[Row]:
     """Judge every candidate on the validation split; a single one needs no judging."""
     candidates = job.setting.tried(job.method)
     if len(candidates) == 1:
@@ -104,7 +108,7 @@ def _tune(job: Job, data: DeviceImages, val: DeviceImages) -> list[Row]:
     rows = []
     for candidate in candidates:
         try:
-            net, history, _ = _train_one(trial, candidate, _TUNING_SEED, data, val)
+            net, history, _ = _train_one(trial, candidate, _TUNING_SEED, data, val, how)
             rule = job.setting.rule(job.method, candidate)
             score = _own_accuracy(rule, net, val, history[-1]["accuracy"][-1])
         except TrainingError:  # a candidate that diverges has lost
@@ -133,6 +137,7 @@ def _train_one(
     seed: int,
     data: DeviceImages,
     val: DeviceImages,
+    how: Mapping[str, Any],
 ) -> tuple[IsolatedNetwork, list[Row], int | None]:
     """Train one network; return it with its history and the peak of GPU memory."""
     device = data.labels.device
@@ -153,6 +158,7 @@ def _train_one(
             seed=seed,
             checkpoint=job.partial / f"{name}.pt",
             on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
+            **how,
         )
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return net, rows, peak

@@ -110,51 +110,47 @@ _ADAMW = Schedule(
 _ADAMW_RATES = (3e-4, 1e-3, 2e-3, 4e-3)
 _ADAMW_RECONCILED = ((1e-3, 0.1), (1e-3, 1.0), (2e-3, 0.1), (2e-3, 1.0))
 
-CIFAR10 = Experiment(
-    {
-        "quick": DeepSetting(
-            data="shapes",
-            train_images=100,
-            val_images=60,
-            classes=None,
-            methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
-            schedule=Schedule(epochs=4, batch_size=25, lr=0.1),
-            rates=(0.1,),
-            reconciled=((0.1, 0.1),),
-            tuning_epochs=0,
-            seeds=2,
-        ),
-        "cpu": DeepSetting(
-            data="cifar10",
-            train_images=4_000,
-            val_images=1_000,
-            classes=None,
-            methods=_methods(
-                ("resnet8",), ("greedy", "local", "dgl", "sgr-local", "sgr-dgl"), (4,)
-            ),
-            schedule=Schedule(epochs=12, batch_size=50, lr=0.1, augment=_COLOUR),
-            rates=(0.05, 0.1, 0.2),
-            reconciled=_RECONCILED[:3],
-            tuning_epochs=4,
-            seeds=3,
-        ),
-        "gpu": DeepSetting(
-            data="cifar10",
-            train_images=None,
-            val_images=None,
-            classes=None,
-            methods=_methods(("resnet32",), _ALL, (2, 4, 8, 16))
-            + _methods(("resnet110",), ("local", "sgr-local"), (2, 4, 8, 16)),
-            schedule=Schedule(epochs=96, batch_size=256, lr=0.1, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
-            tuning_epochs=16,
-            seeds=3,
-        ),
-    },
-    compare,
-    _limit,
-)
+_CIFAR10: dict[str, DeepSetting] = {
+    "quick": DeepSetting(
+        data="shapes",
+        train_images=100,
+        val_images=60,
+        classes=None,
+        methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
+        schedule=Schedule(epochs=4, batch_size=25, lr=0.1),
+        rates=(0.1,),
+        reconciled=((0.1, 0.1),),
+        tuning_epochs=0,
+        seeds=2,
+    ),
+    "cpu": DeepSetting(
+        data="cifar10",
+        train_images=4_000,
+        val_images=1_000,
+        classes=None,
+        methods=_methods(("resnet8",), ("greedy", "local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
+        schedule=Schedule(epochs=12, batch_size=50, lr=0.1, augment=_COLOUR),
+        rates=(0.05, 0.1, 0.2),
+        reconciled=_RECONCILED[:3],
+        tuning_epochs=4,
+        seeds=3,
+    ),
+    "gpu": DeepSetting(
+        data="cifar10",
+        train_images=None,
+        val_images=None,
+        classes=None,
+        methods=_methods(("resnet32",), _ALL, (2, 4, 8, 16))
+        + _methods(("resnet110",), ("local", "sgr-local"), (2, 4, 8, 16)),
+        schedule=Schedule(epochs=96, batch_size=256, lr=0.1, augment=_COLOUR),
+        rates=_RATES,
+        reconciled=_RECONCILED,
+        tuning_epochs=16,
+        seeds=3,
+    ),
+}
+
+CIFAR10 = Experiment(_CIFAR10, compare, _limit)
 
 IMAGENET_SUBSET = Experiment(
     {
@@ -172,8 +168,8 @@ IMAGENET_SUBSET = Experiment(
         ),
         "cpu": DeepSetting(
             data="tiny-imagenet",
-            train_images=2_000,
-            val_images=500,
+            train_images=1_000,
+            val_images=250,
             classes=10,
             methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (4,)),
             schedule=replace(_ADAMW, epochs=8, batch_size=50),
@@ -194,6 +190,29 @@ IMAGENET_SUBSET = Experiment(
             tuning_epochs=6,
             seeds=3,
         ),
+    },
+    compare,
+    _limit,
+)
+
+
+def _other_rates(setting: DeepSetting, rate: float, reconciled: float) -> DeepSetting:
+    """Return a setting in which plain learning and SGR are trained at given rates, not tuned."""
+    return replace(
+        setting,
+        methods=("resnet8_local-k4", "resnet8_sgr-local-k4"),
+        rates=(rate,),
+        reconciled=((reconciled, 0.1),),
+        tuning_epochs=0,
+    )
+
+
+# In the records of CIFAR10 validation chose another learning rate for SGR than for plain local
+# learning. Here each takes the other's, to tell what comes of the rate and what of the penalty.
+CIFAR10_RATES = Experiment(
+    {
+        "quick": _other_rates(_CIFAR10["quick"], 0.1, 0.05),
+        "cpu": _other_rates(_CIFAR10["cpu"], 0.1, 0.05),
     },
     compare,
     _limit,

@@ -142,7 +142,7 @@ def _refuse_another(path: Path, job: Job) -> None:
     """Refuse to overwrite a record of something else, or to take it for this job's."""
     old = runs.read(path)
     same = (
-        old.config["setting"] == _plain(job.setting)
+        _completed(old.config["setting"], job.setting) == _plain(job.setting)
         and old.source == _sources(job)
         and old.seeds == job.seeds
     )
@@ -150,6 +150,19 @@ def _refuse_another(path: Path, job: Job) -> None:
         raise ConfigError(
             f"{path} records other settings or other images; delete it or choose another --out."
         )
+
+
+def _completed(old: Any, chosen: Any) -> Any:
+    """Return a recorded setting with the defaults of fields that are younger than the record."""
+    if not dataclasses.is_dataclass(chosen) or not isinstance(old, dict):
+        return old
+    found = dict(old)
+    for field in dataclasses.fields(chosen):
+        if field.name in old:
+            found[field.name] = _completed(old[field.name], getattr(chosen, field.name))
+        elif field.default is not dataclasses.MISSING:
+            found[field.name] = _jsonable(field.default)
+    return found
 
 
 def _record(job: Job, outcome: Outcome, origin: Row) -> runs.Record:

@@ -1,6 +1,7 @@
 """Local learning: gradient-isolated modules, the rules that train them, and what to measure."""
 
 from localbook.local.accounting import Account, account
+from localbook.local.airbench import airbench, isolated_airbench
 from localbook.local.compute import Compute
 from localbook.local.diagnostics import Discord, accuracy, discord
 from localbook.local.diagnostics_alignment import Alignment, Telescope, alignment, telescope
@@ -72,6 +73,7 @@ __all__ = [
     "accuracy",
     "activations",
     "add_heads",
+    "airbench",
     "alignment",
     "check_labels",
     "cifar_resnet",
@@ -82,6 +84,7 @@ __all__ = [
     "early_exit",
     "equip",
     "figures",
+    "isolated_airbench",
     "linear_cka",
     "linear_head",
     "linear_probe",

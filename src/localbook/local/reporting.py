@@ -19,10 +19,11 @@ def figures(row: Row) -> str:
     Returns
     -------
     str
-        The last head's accuracy, the mean discord of the modules, speed and memory.
+        The last head's accuracy and the mean discord of the modules, as far as they were measured,
+        speed and memory.
     """
-    known = [value for value in row["discord"] if value is not None]
-    parts = [f"accuracy {row['accuracy'][-1]:.3f}"]
+    known = [value for value in row.get("discord", []) if value is not None]
+    parts = [f"accuracy {row['accuracy'][-1]:.3f}"] if "accuracy" in row else []
     parts += [f"discord {sum(known) / len(known):.2f}"] if known else []
     parts.append(f"{row['images_per_s']:.0f} images/s")
     if row["memory_bytes"] is not None:

@@ -11,7 +11,7 @@ OPTIMISERS = ("sgd", "adamw")
 
 @dataclass(frozen=True)
 class Schedule:
-    """What decides the steps of a training run: warm-up, then cosine to zero.
+    """What decides the steps of a training run: by default warm-up, then cosine to zero.
 
     Attributes
     ----------
@@ -39,12 +39,27 @@ class Schedule:
     cycles : int
         How often warm-up and cosine are gone through, in equal shares of the epochs: K for greedy
         learning of K modules, so that each stage has a learning rate that decays.
+    ends : tuple of (float, float) or None
+        The shares of the peak learning rate at which training begins and ends, with straight lines
+        in between; None for warm-up from zero and cosine.
+    decoupled : bool
+        Weights shrink in a step as if ``lr`` were one, times the share of the peak: so that lr can
+        be tuned alone.
+    bias_rate : float
+        How many times larger the learning rate of BatchNorm's biases is. Their decay is not.
+    stem : float
+        The share of training after which a bias whose layer has a frozen weight stays as it is.
 
     Raises
     ------
     ConfigError
         If a number is out of its range, the optimiser is unknown, or the cycles do not divide the
         epochs.
+
+    References
+    ----------
+    ``ends`` to ``stem``: Keller Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv
+    2404.00498, 2024).
     """
 
     epochs: int
@@ -60,13 +75,17 @@ class Schedule:
     mixup: float = 0.0
     ema: float = 0.0
     cycles: int = 1
+    ends: tuple[float, float] | None = None
+    decoupled: bool = False
+    bias_rate: float = 1.0
+    stem: float = 1.0
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
             raise ConfigError(
                 f"there is no optimiser '{self.optimiser}'; choose from: {', '.join(OPTIMISERS)}."
             )
-        for name in ("epochs", "lr", "clip", "mixup"):
+        for name in ("epochs", "lr", "clip", "mixup", "stem"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{name}={value} must be a number, zero or larger.")
@@ -74,6 +93,11 @@ class Schedule:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"{name}={value} must be at least 0 and less than 1.")
+        for name in ("bias_rate", *(["lr"] if self.decoupled else [])):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name}={getattr(self, name)} must be larger than zero.")
+        if self.ends is not None and not all(0 <= end <= 1 for end in self.ends):
+            raise ConfigError(f"ends={self.ends} must be shares between 0 and 1.")
         if self.cycles < 1 or self.epochs % self.cycles:
             raise ConfigError(
                 f"{self.epochs} epochs cannot be shared equally by {self.cycles} cycles; choose a "
@@ -90,6 +114,11 @@ class Schedule:
         total //= self.cycles
         step %= total
         rise = max(1, round(self.warmup * total))
+        if self.ends is not None:
+            first, last = self.ends
+            if step < rise:
+                return first + (1 - first) * step / rise
+            return 1 + (last - 1) * (step - rise) / max(1, total - rise)
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))

@@ -43,6 +43,8 @@ def train(
     checkpoint: Path | None = None,
     on_epoch: Callable[[Row], None] = lambda row: None,
     compute: Compute | None = None,
+    measure_epochs: bool = True,
+    processor: bool = False,
 ) -> list[Row]:
     """Train a network by a rule and return one row of measurements for each epoch.
 
@@ -69,13 +71,20 @@ def train(
         :func:`localbook.local.reporting.figures`.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
+    measure_epochs : bool
+        Measure after every epoch; otherwise only after the last one, which saves time where an
+        epoch is as short as its measurement.
+    processor : bool
+        Add a column ``processor_seconds``, the processor time of all threads, which other programs
+        on the same machine disturb less.
 
     Returns
     -------
     list of dict
         Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord``, ``cosine`` and ``alignment``
         (a list with one number for each module; NaN becomes None), ``seconds`` and
-        ``images_per_s``. Alignment is the cosine between the gradient of a module's own
+        ``images_per_s``. An epoch that is not measured has no accuracy, discord, cosine and
+        alignment. Alignment is the cosine between the gradient of a module's own
         cross-entropy and that of the last loss, whatever rule trains it.
 
     Raises
@@ -93,7 +102,7 @@ def train(
     job.ranks.follow_first([*net.parameters(), *net.buffers()])
     good = run.packed(history)
     for epoch in range(len(history) + 1, schedule.epochs + 1):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         try:
             loss = _one_epoch(job, epoch)
         except _NotFiniteError as error:
@@ -103,9 +112,12 @@ def train(
                 f"{error} in epoch {epoch}; lower the learning rate or λ. The network is back in "
                 f"its state after epoch {epoch - 1}{kept}."
             ) from None
-        seconds = time.perf_counter() - start
-        row = {"epoch": epoch, "loss": _numbers(loss)} | _measure(job.measured, held_out)
+        seconds, busy = time.perf_counter() - start, time.process_time() - busy
+        row = {"epoch": epoch, "loss": _numbers(loss)}
+        if measure_epochs or epoch == schedule.epochs:
+            row |= _measure(job.measured, held_out)
         row |= {"seconds": round(seconds, 3), "images_per_s": round(len(data) / seconds, 1)}
+        row |= {"processor_seconds": round(busy, 3)} if processor else {}
         history.append(row)
         good = run.packed(history)
         if job.ranks.rank == 0:
