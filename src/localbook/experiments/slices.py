@@ -22,7 +22,7 @@ from localbook.experiments.registry import Experiment, Job, Outcome, Row
 from localbook.local import BP, IsolatedNetwork, Rule, Schedule
 from localbook.tropical import DecisionBoundary, ReLUNetwork, decision_boundary
 
-_GRID = 500  # points a side
+_GRID = 200  # points a side
 _HEAD_INPUTS = 64
 
 
