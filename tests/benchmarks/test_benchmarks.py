@@ -219,11 +219,14 @@ def test_all_baselines_of_zonotopes_find_the_same_vertices(dimension):
 
 
 def test_the_boundary_benchmark_runs_and_its_counts_agree():
-    found = list(boundary.measure(quick(), ((2, 8, 2), (2, 4, 4, 2))))
+    found = list(boundary.measure(quick(), ((2, 8, 2), (2, 4, 4, 2)), (2, 80, 80, 2)))
     counts = [r for r in found if r.unit == "segments"]
     assert [r.verdict(0.0) for r in counts] == ["met", "met"]
     residuals = [r for r in found if r.what == "residual"]
     assert [r.verdict(0.0) for r in residuals] == ["met", "met"]
+    (length,) = [r for r in found if r.unit == "length"]
+    assert length.value > 1
+    assert length.verdict(0.0) == "met"
 
 
 def test_the_regions_benchmark_runs_and_its_counts_agree():
@@ -259,7 +262,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_a_record(capsys, tmp_path,
 
 
 def test_an_unknown_benchmark_is_named(capsys, tmp_path):
-    with pytest.raises(ConfigError, match=r"choose one of boundary, .*, zonotope"):
+    with pytest.raises(ConfigError, match=r"choose one of book, .*, zonotope"):
         benchmarks.run("speed")
     assert main(["bench", "speed", "--out", str(tmp_path)]) == 1
     assert "unknown benchmark 'speed'" in capsys.readouterr().err

@@ -11,6 +11,10 @@ from localbook.benchmarks.networks import BOX, name, network
 from localbook.benchmarks.row import Row, Target, counted, timed
 from localbook.tropical.boundary import DecisionBoundary, decision_boundary
 from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.plane import window
+from localbook.tropical.subdivision import layers_of
+from localbook.tropical.ties import ties_on_square
+from localbook.tropical.ties_wide import ties_by_tiles
 from localbook.tropical.tolerance import Floats
 
 SIZES: tuple[tuple[int, ...], ...] = (
@@ -21,12 +25,15 @@ TARGETS: dict[tuple[int, ...], Target] = {
     (2, 1024, 2): Target("value", 80),
     (2, 32, 32, 32, 2): Target("value", 60),
 }
+WIDE = (2, 512, 512, 2)
 _LARGEST = 1024  # neurons up to which the line sort is run
 _SMALL = 1024  # neurons from which the growth of memory is judged
 
 
-def measure(meter: Meter, sizes: tuple[tuple[int, ...], ...] = SIZES) -> Iterator[Row]:
-    """Yield times, numbers of segments, residuals and memory."""
+def measure(
+    meter: Meter, sizes: tuple[tuple[int, ...], ...] = SIZES, wide: tuple[int, ...] = WIDE
+) -> Iterator[Row]:
+    """Yield times, numbers of segments, residuals and memory; for ``wide``, what tiles gain."""
     peaks = {}
     for widths in sizes:
         net = network(widths, SEEDS.get(widths, 0))
@@ -49,6 +56,19 @@ def measure(meter: Meter, sizes: tuple[tuple[int, ...], ...] = SIZES) -> Iterato
             "growth of peak memory", f"p from {small:,} to {large:,}", "times",
             peaks[large] / peaks[small], "p²", (large / small) ** 2, Target("ratio", 1),
         )  # fmt: skip
+    yield from _by_tiles(meter, wide)
+
+
+def _by_tiles(meter: Meter, widths: tuple[int, ...]) -> Iterator[Row]:
+    """Yield the time of a wide network's boundary, tile by tile and in one go, and its length."""
+    small = window(BOX, network(widths))[1]
+    tiles, whole = partial(ties_by_tiles, small), partial(ties_on_square, layers_of(small))
+    times = meter.compare({"tiles": tiles, "whole": whole})
+    what, size, baseline = "boundary by tiles", name(widths), "the box in one go"
+    yield timed(what, size, times["tiles"], baseline, times["whole"])
+    lengths = [round(float(np.hypot(*(t.ends[:, 0] - t.ends[:, 1])).sum()), 6)
+               for t in (tiles(), whole())]  # fmt: skip
+    yield counted(what, size, "length", lengths[0], baseline, lengths[1], Target("equal"))
 
 
 def _time_and_count(meter: Meter, widths: tuple[int, ...], net: ReLUNetwork) -> Iterator[Row]:

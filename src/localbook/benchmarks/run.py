@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import boundary, fast, parallel, regions, speed, training, zonotope
+from localbook.benchmarks import book, boundary, fast, parallel, regions, speed, training, zonotope
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.record import Benchmark
 from localbook.benchmarks.row import Row
@@ -10,6 +10,7 @@ from localbook.errors import ConfigError
 from localbook.runs import provenance
 
 BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
+    "book": book.measure,
     "boundary": boundary.measure,
     "memory": training.measure_memory,
     "parallel": parallel.measure,

@@ -11,17 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from localbook.data.batches import DeviceImages
 from localbook.experiments.comparison import Candidate, compare
-from localbook.experiments.depths import Box, agreement, head_networks
+from localbook.experiments.depths import agreement, head_networks
+from localbook.experiments.image_planes import image_plane
 from localbook.experiments.registry import Experiment, Job, Outcome, Row
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, Schedule
-from localbook.tropical import decision_boundary, linear_regions, plane_through
-
-_MARGIN = 0.25  # how far a slice reaches beyond its three images, in parts of their box
+from localbook.tropical import decision_boundary, linear_regions
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,7 @@ def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
     labels = test.labels.cpu().numpy()
     counts, shares, ends = [], [], []
     for number in range(slices):
-        chosen = images[_triple(labels, number)]
-        plane = plane_through(*chosen)
-        box = _around(plane.coordinates(chosen))
+        plane, box = image_plane(images, labels, number)
         flat = [plane.restrict(head) for head in heads]
         counts.append(
             [
@@ -141,20 +137,6 @@ def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
         "first_and_last": round(float(np.mean(ends)), 6),
         "same_on_images": (decided[1:] == decided[:-1]).mean(axis=1).round(6).tolist(),
     }
-
-
-def _triple(labels: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-    """Return three images of different classes, drawn from the number of the slice alone."""
-    rng = np.random.default_rng(number)
-    classes = rng.choice(np.unique(labels), 3, replace=False)
-    return np.array([rng.choice(np.flatnonzero(labels == k)) for k in classes])
-
-
-def _around(corners: NDArray[np.float64]) -> Box:
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = _MARGIN * (high - low)
-    (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
-    return (x0, x1), (y0, y1)
 
 
 def _run(job: Job) -> Outcome:

@@ -19,6 +19,7 @@ from localbook.experiments.deep import CIFAR10, CIFAR10_RATES, IMAGENET_SUBSET
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
+from localbook.experiments.slices import IMAGE_SLICES
 from localbook.experiments.speed import CIFAR10_SPEED
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
@@ -43,6 +44,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-vgg16": VGG16,
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
+    "image-slices": IMAGE_SLICES,
 }
 
 

@@ -1,22 +1,25 @@
 """The exact decision boundary of a ReLU network of two inputs."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localbook.errors import GeometryError
-from localbook.tropical.bounds import can_tie
 from localbook.tropical.conversion import as_network
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Box, window
-from localbook.tropical.polygons import Polygons, group_points
-from localbook.tropical.subdivision import ROUNDING, Cells, cut_layer, square_cell, value_at
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
+from localbook.tropical.subdivision import layers_of
+from localbook.tropical.ties import ties_on_square
+from localbook.tropical.ties_wide import ties_by_tiles
+from localbook.tropical.tolerance import Floats, Indices
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+WIDE = 512
+"""Deep networks with more hidden neurons than this are cut into tiles first."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
     layer, keeping only the cells in which bounds on the scores leave two classes in play
     (:func:`localbook.tropical.bounds.can_tie`); where the scores are affine, their ties are
-    segments.
+    segments. Wide networks, such as convolutional ones on a plane through three images, are first
+    cut into tiles on which few neurons change sign (:mod:`localbook.tropical.tiles`); segments then
+    also end where tiles do.
 
     Parameters
     ----------
@@ -69,18 +74,20 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
         weights and bias, so that they tie everywhere.
     """
     view, network = window(box, as_network(model))
-    cells = _cells_with_ties(_centred(network))
-    found = [_ties(cells, i, j) for i, j in _pairs(cells)]
-    ends = np.concatenate([np.empty((2, 2, 0)), *(tie.ends for tie in found)], axis=-1)
-    number = np.repeat(np.arange(len(found)), [tie.ends.shape[-1] for tie in found])
-    once = _without_repeats(ends, number, [tie.on_side for tie in found])
-    pairs = np.array([tie.classes for tie in found], dtype=np.intp).reshape(-1, 2)
+    network = _centred(network)
+    found = ties_by_tiles(network) if _wide(network) else ties_on_square(layers_of(network))
     return DecisionBoundary(
-        segments=np.ascontiguousarray(view.place(ends[..., once]).transpose(2, 1, 0)),
-        classes=pairs[number[once]],
-        tied=tuple(view.place(area).T for tie in found for area in tie.areas),
-        tied_classes=np.repeat(pairs, [len(tie.areas) for tie in found], axis=0),
+        segments=np.ascontiguousarray(view.place(found.ends).transpose(2, 1, 0)),
+        classes=found.classes,
+        tied=tuple(view.place(area).T for area in found.areas),
+        tied_classes=found.area_classes,
     )
+
+
+def _wide(network: ReLUNetwork) -> bool:
+    """Tell whether tiles pay: with one hidden layer all folds are lines, which are fast to cut."""
+    hidden = [len(bias) for bias in network.biases[:-1]]
+    return len(hidden) > 1 and sum(hidden) > WIDE
 
 
 def _centred(network: ReLUNetwork) -> ReLUNetwork:
@@ -98,97 +105,3 @@ def _centred(network: ReLUNetwork) -> ReLUNetwork:
             )
     weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
     return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))
-
-
-def _cells_with_ties(network: ReLUNetwork) -> Cells:
-    """Return cells with affine class scores that cover all ties for the top score."""
-    cells = square_cell(network)
-    layers = list(zip(network.weights, network.biases, strict=True))
-    for depth in range(1, len(layers)):
-        cells = cut_layer(cells, *layers[depth], prune=partial(can_tie, rest=layers[depth + 1 :]))
-    return cells
-
-
-def _pairs(cells: Cells) -> list[tuple[int, int]]:
-    """Return the pairs of classes that may tie for the top score in the same cell."""
-    polygons, maps = cells.polygons, cells.maps
-    if not len(polygons):
-        return []
-    top = value_at(maps, polygons.centres).argmax(axis=0)
-    every = np.arange(len(top))
-    behind = polygons.values(maps[:3] - maps[:3, top, every][:, None])
-    nearest = np.maximum.reduceat(behind, polygons.start[:-1], axis=1)
-    possible = nearest >= -ROUNDING * (maps[3] + maps[3, top, every])  # (classes, m)
-    together = possible.astype(np.float64) @ possible.T
-    return [(int(i), int(j)) for i, j in np.argwhere(np.triu(together, 1))]
-
-
-@dataclass(frozen=True)
-class _Tie:
-    """Where two classes tie for the top: segments, which of them are sides of cells, areas."""
-
-    classes: tuple[int, int]
-    ends: Floats  # (2 coordinates, 2 ends, k)
-    on_side: Masks  # (k,)
-    areas: list[Floats]  # (2, corners) each
-
-
-def _ties(cells: Cells, i: int, j: int) -> _Tie:
-    polygons = cells.polygons
-    value = _clear(polygons, cells.maps, i, j)
-    low = np.minimum.reduceat(value, polygons.start[:-1])
-    high = np.maximum.reduceat(value, polygons.start[:-1])
-    meets = (low <= 0) & (high >= 0)
-    flat = (low == 0) & (high == 0)
-    value *= np.where(high > 0, 1, -1)[polygons.owner]  # a side with a tie needs a side above it
-    ends = np.stack([end[:, 0] for end in polygons.chords(value[None])], axis=1)
-    chosen = meets & ~flat
-    ends, maps = ends[..., chosen], cells.maps[..., chosen]
-    others = [k for k in range(maps.shape[1]) if k not in (i, j)]
-    start, stop = _where_ahead(ends, maps, i, others)
-    run = ends[:, 1] - ends[:, 0]
-    ends = np.stack([ends[:, 0] + start * run, ends[:, 0] + stop * run], axis=1)
-    long = (stop > start) & (np.hypot(*(ends[:, 1] - ends[:, 0])) > TOLERANCE.contact)
-    on_side = (low[chosen] == 0) | (high[chosen] == 0)
-    return _Tie((i, j), ends[..., long], on_side[long], _areas(cells.select(flat), i, others))
-
-
-def _clear(polygons: Polygons, maps: Floats, i: int, j: int) -> Floats:
-    """Return f_i - f_j at all corners, 0 where rounding hides its sign."""
-    value = polygons.values(maps[:3, i] - maps[:3, j])
-    slack = ROUNDING * (maps[3, i] + maps[3, j])
-    value[np.abs(value) <= slack[polygons.owner]] = 0
-    return value
-
-
-def _where_ahead(ends: Floats, maps: Floats, i: int, others: list[int]) -> tuple[Floats, Floats]:
-    """Return the part [start, stop] of each segment, in [0, 1], where no other class beats i."""
-    start, stop = np.zeros(ends.shape[-1]), np.ones(ends.shape[-1])
-    for k in others:
-        lead = maps[:3, i] - maps[:3, k]
-        first, last = value_at(lead, ends[:, 0]), value_at(lead, ends[:, 1])
-        slack = ROUNDING * (maps[3, i] + maps[3, k])
-        start[(first < -slack) & (last < -slack)] = 2
-        t = np.divide(first, first - last, out=np.zeros_like(first), where=first != last)
-        np.maximum(start, t, out=start, where=(first < -slack) & (last >= -slack))
-        np.minimum(stop, t, out=stop, where=(first >= -slack) & (last < -slack))
-    return start, stop
-
-
-def _areas(cells: Cells, i: int, others: list[int]) -> list[Floats]:
-    """Return the parts of cells where no other class beats i."""
-    for k in others:
-        ahead = cells.polygons.split(_clear(cells.polygons, cells.maps, i, k))[0]
-        real = ahead.sizes > 0
-        cells = Cells(ahead.select(real), cells.maps[..., real])
-    return cells.polygons.separate()
-
-
-def _without_repeats(ends: Floats, number: Indices, on_side: list[Masks]) -> Masks:
-    """Mark all segments, but of those on sides only one of the two that neighbours report."""
-    once = ~np.concatenate([np.empty(0, np.bool_), *on_side])
-    sides = np.flatnonzero(~once)
-    place = group_points(ends[..., sides].mean(axis=1), TOLERANCE.contact)
-    _, first = np.unique(np.stack([place, number[sides]]), axis=1, return_index=True)
-    once[sides[first]] = True
-    return once

@@ -14,6 +14,7 @@ from localbook.tropical.subdivision import (
     ROUNDING,
     Cells,
     Folds,
+    Layer,
     add_active,
     next_layer,
     value_at,
@@ -21,9 +22,7 @@ from localbook.tropical.subdivision import (
 from localbook.tropical.tolerance import Floats, Masks
 
 
-def can_tie(
-    cells: Cells, folds: Folds, weight: Floats, rest: Sequence[tuple[Floats, Floats]]
-) -> Masks:
+def can_tie(cells: Cells, folds: Folds, weight: Floats, rest: Sequence[Layer]) -> Masks:
     """Return for each cell (m,) whether two classes can tie for the top score somewhere in it.
 
     Parameters
@@ -34,7 +33,7 @@ def can_tie(
         The neurons of the current layer that change sign in a cell.
     weight : ndarray
         The next layer's weights.
-    rest : sequence of (weight, bias)
+    rest : sequence of Layer
         The layers after the next one.
 
     Returns
@@ -44,10 +43,10 @@ def can_tie(
     """
     centres, reach = cells.polygons.centres, _reach(cells)
     maps = _unfold(cells, folds, weight, reach)
-    for following, bias in rest:
+    for following in rest:
         height = value_at(maps, centres)
         extent = np.hypot(maps[0], maps[1]) * reach + maps[4]
-        maps = next_layer(_relax(maps, height - extent, height + extent), following, bias)
+        maps = next_layer(_relax(maps, height - extent, height + extent), following)
     top = value_at(maps, centres).argmax(axis=0)
     every = np.arange(len(top))
     lead = maps[:3, top, every][:, None] - maps[:3]  # (3, classes, m)

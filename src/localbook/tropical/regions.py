@@ -10,7 +10,7 @@ from localbook.tropical.conversion import as_network
 from localbook.tropical.network import ReLUNetwork
 from localbook.tropical.plane import Box, window
 from localbook.tropical.polygons import Polygons, group_points
-from localbook.tropical.subdivision import cut_layer, square_cell
+from localbook.tropical.subdivision import cut_layer, layers_of, square_cell
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
 
 if TYPE_CHECKING:
@@ -108,9 +108,10 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
     """
     network = as_network(model)
     view, on_square = window(box, network)
-    cells = square_cell(on_square)
-    for weight, bias in zip(on_square.weights[1:], on_square.biases[1:], strict=True):
-        cells = cut_layer(cells, weight, bias)
+    first, *layers = layers_of(on_square)
+    cells = square_cell(first)
+    for layer in layers:
+        cells = cut_layer(cells, layer)
     slopes = cells.maps[:2] / view.half[:, None, None]
     intercepts = cells.maps[2] - np.tensordot(view.centre, slopes, axes=1)
     return LinearRegions(

@@ -85,26 +85,36 @@ class Folds:
         return replace(self, cell=numbers[self.cell])
 
 
+Layer = tuple[Floats, Floats]
+"""An affine layer: weights (k, width) and offset (2, k), the bias and the size of its terms."""
+
 Prune = Callable[[Cells, Folds, Floats], Masks]
 """Says which cells are worth keeping, given them, their folds and the next layer's weights."""
 
 
-def square_cell(network: ReLUNetwork) -> Cells:
+def layers_of(network: ReLUNetwork) -> list[Layer]:
+    """Return the affine layers of a network."""
+    pairs = zip(network.weights, network.biases, strict=True)
+    return [(weight, np.stack([bias, np.abs(bias)])) for weight, bias in pairs]
+
+
+def square_cell(first: Layer) -> Cells:
     """Return the square [-1, 1]^2 with the first layer of a network of two inputs on it."""
     square = Polygons(np.array([[-1.0, 1, 1, -1], [-1, -1, 1, 1]]), np.array([0, 4]))
-    maps = np.column_stack([network.weights[0], network.biases[0]]).T  # (3, width)
-    return Cells(square, np.concatenate([maps, np.abs(maps).sum(0)[None]])[..., None])
+    weight, (bias, size) = first
+    maps = np.stack([*weight.T, bias, np.abs(weight).sum(axis=1) + size])
+    return Cells(square, maps[..., None])
 
 
-def cut_layer(cells: Cells, weight: Floats, bias: Floats, prune: Prune | None = None) -> Cells:
+def cut_layer(cells: Cells, layer: Layer, prune: Prune | None = None) -> Cells:
     """Cut cells until a layer is affine on each, and return them with the next layer on them.
 
     Parameters
     ----------
     cells : Cells
         With the pre-activations of the layer as ``maps`` (4, width, m).
-    weight, bias : ndarray (k, width) and (k,)
-        Of the next layer.
+    layer : Layer
+        The next one, of k outputs.
     prune : callable, optional
         Decides which cells to drop; neurons without outgoing weights are then not cut along.
 
@@ -113,11 +123,11 @@ def cut_layer(cells: Cells, weight: Floats, bias: Floats, prune: Prune | None = 
     Cells
         With the pre-activations of the next layer as ``maps`` (4, k, m').
     """
-    done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(bias), 0)))]
-    size = max(weight.shape)
+    done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(layer[0]), 0)))]
+    size = max(layer[0].shape)
     block = cells.polygons.start[:-1] // max(1, BLOCK // size)
     for number in np.unique(block):
-        done += _cut_block(cells.select(block == number), weight, bias, prune)
+        done += _cut_block(cells.select(block == number), layer, prune)
     return Cells(join([c.polygons for c in done]), np.concatenate([c.maps for c in done], axis=-1))
 
 
@@ -125,9 +135,10 @@ def _none(cells: Cells) -> Masks:
     return np.zeros(len(cells.polygons), np.bool_)
 
 
-def _cut_block(cells: Cells, weight: Floats, bias: Floats, prune: Prune | None) -> list[Cells]:
+def _cut_block(cells: Cells, layer: Layer, prune: Prune | None) -> list[Cells]:
     done = []
-    cells, folds = _open(cells, weight, bias, unused=prune is None)
+    weight = layer[0]
+    cells, folds = _open(cells, layer, unused=prune is None)
     while True:
         if prune is not None:
             cells, folds = _restrict(cells, folds, prune(cells, folds, weight))
@@ -146,7 +157,7 @@ def _restrict(cells: Cells, folds: Folds, kept: Masks) -> tuple[Cells, Folds]:
     return cells.select(kept), folds.select(kept[folds.cell]).renumber(np.cumsum(kept) - 1)
 
 
-def _open(cells: Cells, weight: Floats, bias: Floats, unused: bool) -> tuple[Cells, Folds]:
+def _open(cells: Cells, layer: Layer, unused: bool) -> tuple[Cells, Folds]:
     """Find the folds of a layer, and the next layer as it is while all folding neurons are off."""
     polygons, maps = cells.polygons, cells.maps
     value = polygons.values(maps)  # (width, n)
@@ -155,9 +166,9 @@ def _open(cells: Cells, weight: Floats, bias: Floats, unused: bool) -> tuple[Cel
     slack = ROUNDING * maps[3]
     folding = (low < -slack) & (high > slack)
     if not unused:
-        used: Masks = np.logical_or.reduce(weight != 0, axis=0)
+        used: Masks = np.logical_or.reduce(layer[0] != 0, axis=0)
         folding &= used[:, None]
-    following = next_layer(maps * (~folding & (high > -low)), weight, bias)
+    following = next_layer(maps * (~folding & (high > -low)), layer)
     cell, neuron = np.nonzero(folding.T)
     head, tail = (end[:, neuron, cell] for end in polygons.chords(value))
     line = maps[:, neuron, cell]
@@ -240,14 +251,15 @@ def _share_out(folds: Folds, cut: Floats) -> tuple[Folds, Masks, Masks]:
     return halves, np.concatenate([on, off]), np.tile(near, 2)
 
 
-def next_layer(maps: Floats, weight: Floats, bias: Floats) -> Floats:
+def next_layer(maps: Floats, layer: Layer) -> Floats:
     """Return the next layer's maps (4 or more, k, m) from those of hidden units (.., width, m).
 
     Rows from the fourth on hold bounds, which add up without regard to sign.
     """
+    weight, offset = layer
     following: Floats = weight @ maps
     following[3:] = np.abs(weight) @ maps[3:]
-    following[2:4] += np.stack([bias, np.abs(bias)])[..., None]
+    following[2:4] += offset[..., None]
     return following
 
 
@@ -263,7 +275,7 @@ def add_active(maps: Floats, weight: Floats, folds: Folds) -> None:
         slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
         lines = np.zeros((len(maps), width, len(cells)))
         lines[:, folds.neuron, slot] = folds.line
-        maps[..., cells] += next_layer(lines, weight, np.zeros(outputs))
+        maps[..., cells] += next_layer(lines, (weight, np.zeros((2, outputs))))
     else:
         added = _outgoing(weight, folds.neuron, folds.line)
         maps[..., cells] += np.add.reduceat(added, first, axis=-1)
