@@ -107,8 +107,10 @@ def visit(context: BrowserContext, origin: str, name: str) -> Visit:
     for mode in MODES:
         enter(page, mode)
         seen.faults[mode] = faults(page, mode)
-        if mode in ("light", "dark"):
-            seen.axe[mode] = axe(page, mode)
+    page.evaluate("checks.lighten()")
+    for theme in ("light", "dark"):
+        enter(page, theme)
+        seen.axe[theme] = axe(page, theme)
     page.close()
     return seen
 

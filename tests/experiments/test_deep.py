@@ -55,7 +55,7 @@ def test_from_end_to_end_at_a_tiny_size(name, tmp_path, monkeypatch):
     monkeypatch.setitem(EXPERIMENTS[name].profiles, "quick", tiny)
     for path in run(name, out=tmp_path):
         record = runs.read(path)
-        assert record.sizes["train"] == 60
+        assert (record.sizes["train"], record.sizes["test"]) == (60, tiny.test_images)
         assert len(record.final[0]["test_accuracy_by_module"]) in (2, 4)
         if "sgr" in record.method:
             assert record.config["chosen"]["weight"] == tiny.reconciled[0][1]

@@ -39,6 +39,8 @@ class DeepSetting:
     reconciled : tuple of (float, float)
         Learning rates and λ tried for SGR: as many pairs as there are rates.
     tuning_epochs, seeds : int
+    test_images : int or None
+        How many images to test on; None for all, as for every record.
     """
 
     data: str
@@ -51,6 +53,7 @@ class DeepSetting:
     reconciled: tuple[tuple[float, float], ...]
     tuning_epochs: int
     seeds: int
+    test_images: int | None = None
 
     def tried(self, method: str) -> tuple[Candidate, ...]:
         """Return the candidates of a method."""
@@ -81,7 +84,11 @@ def _limit(setting: DeepSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSe
         total = len(sets["train"].class_names)
         chosen = [i * total // setting.classes for i in range(setting.classes)]
         sets = {split: only_classes(images, chosen) for split, images in sets.items()}
-    limits = {"train": setting.train_images, "val": setting.val_images}
+    limits = {
+        "train": setting.train_images,
+        "val": setting.val_images,
+        "test": setting.test_images,
+    }
     return sets | {
         split: limited(sets[split], limit) for split, limit in limits.items() if limit is not None
     }
@@ -122,6 +129,7 @@ _CIFAR10: dict[str, DeepSetting] = {
         reconciled=((0.1, 0.1),),
         tuning_epochs=0,
         seeds=2,
+        test_images=120,
     ),
     "cpu": DeepSetting(
         data="cifar10",
@@ -160,11 +168,12 @@ IMAGENET_SUBSET = Experiment(
             val_images=50,
             classes=None,
             methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
-            schedule=Schedule(epochs=2, batch_size=25, lr=0.001, optimiser="adamw"),
+            schedule=Schedule(epochs=1, batch_size=25, lr=0.001, optimiser="adamw"),
             rates=(0.001,),
             reconciled=((0.001, 0.1),),
             tuning_epochs=0,
             seeds=1,
+            test_images=60,
         ),
         "cpu": DeepSetting(
             data="tiny-imagenet",

@@ -118,7 +118,7 @@ def _tried(
 
 # The source's numbers, in our terms: it sums the losses of a batch, we take their mean, so its
 # lr 11.5 and decay 0.0153 for each 1024 images are divided by 1 + 1 / (1 - momentum) only.
-_PAPER = Schedule(
+SOURCE = Schedule(
     epochs=10,
     batch_size=1024,
     lr=1.5,
@@ -142,7 +142,7 @@ CIFAR10_SPEED = Experiment(
             train_images=120,
             val_images=60,
             width=4,
-            schedule=replace(_PAPER, epochs=3, batch_size=30, lr=0.2),
+            schedule=replace(SOURCE, epochs=3, batch_size=30, lr=0.2),
             compute=Compute(),
             candidates=_tried((0.2,), ((0.2, 0.1),)),
             tuning_epochs=0,
@@ -153,7 +153,7 @@ CIFAR10_SPEED = Experiment(
             train_images=8_000,
             val_images=2_000,
             width=16,
-            schedule=replace(_PAPER, epochs=8, batch_size=125, lr=0.2),
+            schedule=replace(SOURCE, epochs=8, batch_size=125, lr=0.2),
             compute=Compute(channels_last=True),
             candidates=_tried(
                 (0.1, 0.2, 0.4, 0.8), ((0.4, 0.1), (0.4, 1.0), (0.8, 0.1), (0.8, 1.0))
@@ -166,7 +166,7 @@ CIFAR10_SPEED = Experiment(
             train_images=None,
             val_images=None,
             width=64,
-            schedule=_PAPER,
+            schedule=SOURCE,
             compute=Compute(bf16=True, channels_last=True),
             candidates=_tried(_RATES, _PAIRS),
             tuning_epochs=10,
