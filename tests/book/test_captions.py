@@ -89,15 +89,35 @@ def test_every_figure_drawn_from_records_says_where_they_come_from(cells):
 def test_every_record_that_is_read_is_captioned_somewhere_in_the_chapter(cells):
     source = "\n".join(cell.source for cell in cells)
     printed = str([cell.outputs for cell in cells])
-    if re.search(r"\b(runs|benchmarks)\.load\(", source):
-        experiments = {p.name for p in (ROOT / "data" / "runs").iterdir()}
-        benchmarks = {p.stem for p in (ROOT / "data" / "benchmarks").glob("*.json")}
+    experiments = {p.name for p in (ROOT / "data" / "runs").iterdir()}
+    benchmarks = {p.stem for p in (ROOT / "data" / "benchmarks").glob("*.json")}
+    read = loaded("runs", experiments, source) | loaded("benchmarks", benchmarks, source)
+    missing = {n for n in read if not re.search(rf"localbook (run|bench) {n}\b", printed)}
+    assert not missing
+
+
+def loaded(module, known, source):
+    """Return the records that a source loads; where it loads by a variable, all that it names."""
+    read = set(re.findall(rf'\b{module}\.load\(\s*"([\w-]+)"', source))
+    if re.search(rf'\b{module}\.load\(\s*[^"\s)]', source):
         strings = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)}
         live = set(re.findall(r'experiments\.run\(\s*"([\w-]+)"', source))
-        read = set(re.findall(r'(?:runs|benchmarks)\.load\(\s*"([\w-]+)"', source))
-        wanted = (strings & (experiments | benchmarks)) - (live - read)
-        missing = {n for n in wanted if not re.search(rf"localbook (run|bench) {n}\b", printed)}
-        assert not missing
+        read |= (strings & known) - live
+    return read
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ('runs.load("a", profile="cpu")', {"a"}),
+        ('for name in ("a", "b"):\n    runs.load(name)', {"a", "b"}),
+        ('data.load("digits", "a")\nruns.load("b")', {"b"}),  # "a" is a split here
+        ('experiments.run("a")\nruns.load(name)', set()),
+        ("runs.load(profile=p)", set()),
+    ],
+)
+def test_records_are_found_by_name(source, read):
+    assert loaded("runs", {"a", "b"}, source) == read
 
 
 @pytest.mark.parametrize(
