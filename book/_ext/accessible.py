@@ -4,6 +4,15 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+# The theme lets the keyboard reach code that scrolls sideways, but looks for
+# it only when the window changes its size: what unfolds is looked at as well.
+UNFOLDED = """
+const folds = "summary, .toggle-button, .toggle > .admonition-title";
+addEventListener("click", (click) => {
+  if (click.target.closest(folds)) dispatchEvent(new Event("resize"));
+});
+"""
+
 
 def mend(
     app: Sphinx,
@@ -22,4 +31,5 @@ def mend(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("html-page-context", mend)
+    app.add_js_file(None, body=UNFOLDED)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

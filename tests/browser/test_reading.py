@@ -56,6 +56,16 @@ def test_the_tab_key_reaches_everything(page: Page, origin: str) -> None:
     assert {"chapters", "text", "slider"} <= set(met)
 
 
+def test_code_in_an_unfolded_solution_can_be_scrolled_by_keyboard(page: Page, origin: str) -> None:
+    page.goto(f"{origin}/book/local-learning/sgr.html")
+    settle(page)
+    wide = """[...document.querySelectorAll(".solution pre")]
+        .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth)"""
+    for title in page.locator(".solution > .admonition-title").all():
+        title.click(position={"x": 5, "y": 5})
+    page.wait_for_function(f"{wide}.length > 0 && {wide}.every((e) => e.tabIndex === 0)")
+
+
 def test_the_skip_link_skips(page: Page, origin: str) -> None:
     page.goto(f"{origin}/book/index.html")
     page.keyboard.press("Tab")

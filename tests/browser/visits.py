@@ -107,6 +107,7 @@ def visit(context: BrowserContext, origin: str, name: str) -> Visit:
     for mode in MODES:
         enter(page, mode)
         seen.faults[mode] = faults(page, mode)
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")  # solutions fold up again
     page.evaluate("checks.lighten()")
     for theme in ("light", "dark"):
         enter(page, theme)
