@@ -116,6 +116,12 @@ def test_pages_are_dated_by_their_last_commit(built):
         assert f"Last updated on {dates[name]}" in page if dates else "Last updated" not in page
 
 
+def test_commands_in_captions_can_be_copied(built):
+    text = (built / "book" / "local-learning" / "cifar10.html").read_text(encoding="utf-8")
+    assert "localbook run cifar10-speed --profile cpu" in text
+    assert "–profile" not in text
+
+
 def test_every_picture_has_alt_text(pages, built):
     for path, page in content(pages, built).items():
         for tag, attributes in page.pictures:
