@@ -8,6 +8,10 @@ from localbook.experiments.methods import Method
 from localbook.local import Schedule
 
 DEEP = ("cifar10", "imagenet-subset")
+RATES = {
+    "cifar10": ("cifar10-rates", {"lr": 0.1}, {"lr": 0.05, "weight": 0.1}),
+    "imagenet-subset": ("imagenet-rates", {"lr": 0.002}, {"lr": 0.001, "weight": 1.0}),
+}
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -20,17 +24,32 @@ def test_every_method_is_known_and_tries_equally_many_candidates(name, profile):
     assert len(set(chosen.methods)) == len(chosen.methods)
 
 
+@pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("profile", ["quick", "cpu"])
-def test_the_other_rates_change_nothing_else(profile):
+def test_the_other_rates_change_nothing_else(name, profile):
     """Only then does a difference to the experiment itself come from the rate."""
-    main, other = setting("cifar10", profile), setting("cifar10-rates", profile)
-    assert set(other.methods) <= set(main.methods)
-    own = {"methods", "rates", "reconciled", "tuning_epochs"}
-    assert {f.name for f in fields(main) if getattr(main, f.name) != getattr(other, f.name)} <= own
-    assert [other.tried(method) for method in other.methods] == [
-        ({"lr": 0.1},),
-        ({"lr": 0.05, "weight": 0.1},),
-    ]
+    rates, plain, reconciled = RATES[name]
+    main, other = setting(name, profile), setting(rates, profile)
+    assert _differing(main, other) <= {"methods", "rates", "reconciled", "tuning_epochs"}
+    assert [other.tried(method) for method in other.methods] == [(plain,), (reconciled,)]
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_each_rule_takes_the_rate_that_the_other_was_recorded_with(name):
+    _, plain, reconciled = RATES[name]
+    chosen = {r.method: r.config["chosen"] for r in runs.load(name, profile="cpu")}
+    assert plain["lr"] == chosen["resnet8_sgr-local-k4"]["lr"]
+    assert reconciled["lr"] == chosen["resnet8_local-k4"]["lr"]
+    assert reconciled["weight"] == chosen["resnet8_sgr-local-k4"]["weight"]
+
+
+def test_the_deeper_network_sees_the_same_images_and_epochs():
+    main, deeper = setting("cifar10", "cpu"), setting("cifar10-depth", "cpu")
+    assert _differing(main, deeper) == {"methods"}
+
+
+def _differing(one, other):
+    return {f.name for f in fields(one) if getattr(one, f.name) != getattr(other, f.name)}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -69,6 +69,7 @@ def _small_vit(classes: int, side: int, seed: int) -> nn.Module:
 
 BACKBONES: Mapping[str, Backbone] = {
     "resnet8": _cifar_resnet(8),
+    "resnet20": _cifar_resnet(20),
     "resnet32": _cifar_resnet(32),
     "resnet110": _cifar_resnet(110),
     "small-vit": Backbone(_small_vit, "class_token"),

@@ -15,7 +15,13 @@ from localbook.experiments.attacks import (
 )
 from localbook.experiments.boundaries import BOUNDARIES
 from localbook.experiments.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
-from localbook.experiments.deep import CIFAR10, CIFAR10_RATES, IMAGENET_SUBSET
+from localbook.experiments.deep import (
+    CIFAR10,
+    CIFAR10_DEPTH,
+    CIFAR10_RATES,
+    IMAGENET_RATES,
+    IMAGENET_SUBSET,
+)
 from localbook.experiments.isolation import GRADIENT_ISOLATION
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.registry import Experiment, Setting
@@ -31,9 +37,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "bp-free-digits": BP_FREE_DIGITS,
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
+    "cifar10-depth": CIFAR10_DEPTH,
     "cifar10-rates": CIFAR10_RATES,
     "cifar10-speed": CIFAR10_SPEED,
     "imagenet-subset": IMAGENET_SUBSET,
+    "imagenet-rates": IMAGENET_RATES,
     "lottery-tickets": LOTTERY_TICKETS,
     "lottery-tickets-digits": LOTTERY_TICKETS_DIGITS,
     "tropical-attack": TROPICAL_ATTACK,

@@ -136,7 +136,7 @@ _CIFAR10: dict[str, DeepSetting] = {
         train_images=4_000,
         val_images=1_000,
         classes=None,
-        methods=_methods(("resnet8",), ("greedy", "local", "dgl", "sgr-local", "sgr-dgl"), (4,)),
+        methods=(*_methods(("resnet8",), _ALL, (4,)), "resnet8_local-k2", "resnet8_sgr-local-k2"),
         schedule=Schedule(epochs=12, batch_size=50, lr=0.1, augment=_COLOUR),
         rates=(0.05, 0.1, 0.2),
         reconciled=_RECONCILED[:3],
@@ -160,44 +160,59 @@ _CIFAR10: dict[str, DeepSetting] = {
 
 CIFAR10 = Experiment(_CIFAR10, compare, _limit)
 
-IMAGENET_SUBSET = Experiment(
+_IMAGENET: dict[str, DeepSetting] = {
+    "quick": DeepSetting(
+        data="shapes",
+        train_images=50,
+        val_images=50,
+        classes=None,
+        methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
+        schedule=Schedule(epochs=1, batch_size=25, lr=0.001, optimiser="adamw"),
+        rates=(0.001,),
+        reconciled=((0.001, 0.1),),
+        tuning_epochs=0,
+        seeds=1,
+        test_images=60,
+    ),
+    "cpu": DeepSetting(
+        data="tiny-imagenet",
+        train_images=1_000,
+        val_images=250,
+        classes=10,
+        methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (4,)),
+        schedule=replace(_ADAMW, epochs=8, batch_size=50),
+        rates=_ADAMW_RATES,
+        reconciled=_ADAMW_RECONCILED,
+        tuning_epochs=2,
+        seeds=3,
+    ),
+    "gpu": DeepSetting(
+        data="tiny-imagenet",
+        train_images=None,
+        val_images=None,
+        classes=None,
+        methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
+        schedule=_ADAMW,
+        rates=_ADAMW_RATES,
+        reconciled=_ADAMW_RECONCILED,
+        tuning_epochs=6,
+        seeds=3,
+    ),
+}
+
+IMAGENET_SUBSET = Experiment(_IMAGENET, compare, _limit)
+
+
+# The same images and epochs on a deeper network in more modules, where local learning is hardest.
+CIFAR10_DEPTH = Experiment(
     {
-        "quick": DeepSetting(
-            data="shapes",
-            train_images=50,
-            val_images=50,
-            classes=None,
-            methods=_methods(("resnet8", "small-vit"), ("sgr-local",), (2,)),
-            schedule=Schedule(epochs=1, batch_size=25, lr=0.001, optimiser="adamw"),
-            rates=(0.001,),
-            reconciled=((0.001, 0.1),),
-            tuning_epochs=0,
+        "quick": replace(
+            _CIFAR10["quick"],
+            methods=_methods(("resnet20",), ("local", "sgr-local"), (8,)),
             seeds=1,
-            test_images=60,
         ),
-        "cpu": DeepSetting(
-            data="tiny-imagenet",
-            train_images=1_000,
-            val_images=250,
-            classes=10,
-            methods=_methods(("resnet8", "small-vit"), ("local", "sgr-local"), (4,)),
-            schedule=replace(_ADAMW, epochs=8, batch_size=50),
-            rates=_ADAMW_RATES,
-            reconciled=_ADAMW_RECONCILED,
-            tuning_epochs=2,
-            seeds=3,
-        ),
-        "gpu": DeepSetting(
-            data="tiny-imagenet",
-            train_images=None,
-            val_images=None,
-            classes=None,
-            methods=_methods(("resnet50", "vit-s", "swin-t"), ("local", "sgr-local"), (2, 3, 4)),
-            schedule=_ADAMW,
-            rates=_ADAMW_RATES,
-            reconciled=_ADAMW_RECONCILED,
-            tuning_epochs=6,
-            seeds=3,
+        "cpu": replace(
+            _CIFAR10["cpu"], methods=_methods(("resnet20",), ("local", "sgr-local"), (8,))
         ),
     },
     compare,
@@ -205,23 +220,32 @@ IMAGENET_SUBSET = Experiment(
 )
 
 
-def _other_rates(setting: DeepSetting, rate: float, reconciled: float) -> DeepSetting:
+def _other_rates(setting: DeepSetting, rate: float, reconciled: tuple[float, float]) -> DeepSetting:
     """Return a setting in which plain learning and SGR are trained at given rates, not tuned."""
     return replace(
         setting,
         methods=("resnet8_local-k4", "resnet8_sgr-local-k4"),
         rates=(rate,),
-        reconciled=((reconciled, 0.1),),
+        reconciled=(reconciled,),
         tuning_epochs=0,
     )
 
 
-# In the records of CIFAR10 validation chose another learning rate for SGR than for plain local
-# learning. Here each takes the other's, to tell what comes of the rate and what of the penalty.
+# In the records of both experiments validation chose another learning rate for SGR than for plain
+# local learning. Here each takes the other's, to tell what comes of the rate and what of the
+# penalty.
 CIFAR10_RATES = Experiment(
     {
-        "quick": _other_rates(_CIFAR10["quick"], 0.1, 0.05),
-        "cpu": _other_rates(_CIFAR10["cpu"], 0.1, 0.05),
+        "quick": _other_rates(_CIFAR10["quick"], 0.1, (0.05, 0.1)),
+        "cpu": _other_rates(_CIFAR10["cpu"], 0.1, (0.05, 0.1)),
+    },
+    compare,
+    _limit,
+)
+IMAGENET_RATES = Experiment(
+    {
+        "quick": _other_rates(_IMAGENET["quick"], 0.002, (0.001, 1.0)),
+        "cpu": _other_rates(_IMAGENET["cpu"], 0.002, (0.001, 1.0)),
     },
     compare,
     _limit,

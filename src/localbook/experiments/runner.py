@@ -141,8 +141,10 @@ def _refuse_unfinished(jobs: list[Job], resume: bool) -> None:
 def _refuse_another(path: Path, job: Job) -> None:
     """Refuse to overwrite a record of something else, or to take it for this job's."""
     old = runs.read(path)
+    recorded, wanted = _completed(old.config["setting"], job.setting), _plain(job.setting)
+    # What else the experiment compares has no part in what this method measured.
     same = (
-        _completed(old.config["setting"], job.setting) == _plain(job.setting)
+        recorded | {"methods": []} == wanted | {"methods": []}
         and old.source == _sources(job)
         and old.seeds == job.seeds
     )
