@@ -95,18 +95,6 @@ def test_a_record_of_other_settings_is_not_overwritten(tiny, tmp_path):
         run(NAME, out=tmp_path, seeds=1)
 
 
-def test_a_record_stays_valid_when_the_experiment_compares_more_methods(
-    tiny, tmp_path, monkeypatch
-):
-    """Each method's record is its own: what else is compared has no part in it."""
-    (first,) = run(NAME, methods=["local"], out=tmp_path)
-    more = replace(tiny, methods=(*tiny.methods, "dgl"))
-    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", more)
-    text = first.read_text()
-    assert run(NAME, methods=["local"], out=tmp_path) == [first]
-    assert first.read_text() == text
-
-
 def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch):
     whole = [runs.read(path) for path in run(NAME, out=tmp_path / "whole")]
     from localbook.experiments import comparison

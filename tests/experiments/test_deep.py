@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import pytest
 
 from localbook import data, runs
+from localbook.errors import ConfigError
 from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
 from localbook.experiments.methods import Method
 from localbook.local import Schedule
@@ -88,3 +89,18 @@ def test_some_classes_are_evenly_spaced_and_the_same_in_every_split(tmp_path, mo
     names = data.load("shapes", "train").class_names
     kept = f"only classes {names[0]}, {names[len(names) // 2]}"
     assert all(kept in source for source in runs.read(path).source.values())
+
+
+def test_a_record_stays_valid_when_the_experiment_compares_more_methods(tmp_path, monkeypatch):
+    """Each method's record is its own: what else is compared has no part in it."""
+    profiles = EXPERIMENTS["cifar10"].profiles
+    alone = replace(setting("cifar10", "quick"), methods=("resnet8_bp",), seeds=1, train_images=30)
+    monkeypatch.setitem(profiles, "quick", alone)
+    (path,) = run("cifar10", out=tmp_path)
+    text = path.read_text()
+    monkeypatch.setitem(profiles, "quick", replace(alone, methods=("resnet8_bp", "resnet8_dgl-k2")))
+    assert run("cifar10", methods=["resnet8_bp"], out=tmp_path) == [path]
+    assert path.read_text() == text
+    monkeypatch.setitem(profiles, "quick", replace(alone, train_images=40))
+    with pytest.raises(ConfigError, match="other settings"):
+        run("cifar10", out=tmp_path)
