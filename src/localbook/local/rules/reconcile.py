@@ -21,6 +21,7 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from localbook.local.replay import RandomState, call_again
+from localbook.local.rules.attention import DifferentiableTwice
 from localbook.local.rules.losses import LocalLoss
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
@@ -112,13 +113,15 @@ def plain(task: Task, x: Tensor) -> Step:
 def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     """Add the gradients of local loss and penalty by differentiating the backward pass."""
     x.requires_grad_()
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no double backward
+    with DifferentiableTwice():
         out = task.module(x)
         loss = task.loss(out)
     with _no_autocast(x):
         (delta,) = grad(loss, out, create_graph=True)
         (gamma,) = grad(out, x, delta, create_graph=True)
-        backward(loss / len(x) + penalty(_precise(gamma), _precise(target)))
+        total = loss / len(x) + penalty(_precise(gamma), _precise(target))
+        del gamma  # as large as the input, and nothing looks at it again
+        backward(total)
     return Step(loss.detach(), out.detach(), delta.detach())
 
 

@@ -1,0 +1,130 @@
+"""Attention that can be differentiated twice, without keeping its square matrices of scores.
+
+PyTorch's fused kernels of scaled dot-product attention have a first derivative only, and the plain
+formula, which has a second, saves matrices of T x T scores for T tokens: for long sequences most of
+what a step holds. Here queries, keys and values alone are saved. The first derivative is the fused
+kernel's, and the second is that of the formula, worked out again for a few samples at a time.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import grad
+from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+_FUSED: Any = F.scaled_dot_product_attention
+
+
+class DifferentiableTwice(TorchFunctionMode):
+    """A context in which attention is computed so that its derivative can be differentiated.
+
+    Calls of ``torch.nn.functional.scaled_dot_product_attention`` are replaced, also those in traced
+    modules and inside ``nn.MultiheadAttention``. With masks or dropout the plain formula is used.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is _FUSED:
+            return attention(*args, **kwargs)
+        if func is F.multi_head_attention_forward:
+            with _by_name():  # no mode sees what this function calls
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    **more: Any,
+) -> Tensor:
+    """Return softmax(query keyᵀ · scale) value, twice differentiable.
+
+    Parameters and result are those of ``torch.nn.functional.scaled_dot_product_attention``.
+    """
+    if attn_mask is not None or dropout_p or is_causal or more:
+        with sdpa_kernel(SDPBackend.MATH):
+            plain: Tensor = _FUSED(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **more
+            )
+            return plain
+    device = query.device.type
+    if torch.is_autocast_enabled(device):  # what autocast does for the function replaced here
+        dtype = torch.get_autocast_dtype(device)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    out: Tensor = _Attention.apply(query, key, value, scale)
+    return out
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
+        ctx.save_for_backward(q, k, v)
+        ctx.scale = scale
+        out: Tensor = _FUSED(q, k, v, scale=scale)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_AttentionBackward.apply(*ctx.saved_tensors, slope, ctx.scale), None)
+
+
+class _AttentionBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, slope: Tensor, scale: float | None
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(q, k, v, slope)
+        ctx.scale = scale
+        with torch.enable_grad():
+            inputs = _fresh(q, k, v)
+            out = _FUSED(*inputs, scale=scale)
+        return grad(out, inputs, slope)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *directions: Tensor) -> tuple[Tensor | None, ...]:
+        query = ctx.saved_tensors[0]
+        # So few samples at a time that their scores take no more than all the queries.
+        few = max(1, len(query) * query.shape[-1] // query.shape[-2])
+        parts = zip(*(t.split(few) for t in (*ctx.saved_tensors, *directions)), strict=True)
+        found = [_second(part[:4], part[4:], ctx.scale) for part in parts]
+        return (*(torch.cat(pieces) for pieces in zip(*found, strict=True)), None)
+
+
+def _second(
+    saved: tuple[Tensor, ...], directions: tuple[Tensor, ...], scale: float | None
+) -> tuple[Tensor, ...]:
+    """Return the gradients by q, k, v and the slope of ⟨first derivative, directions⟩."""
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        inputs = _fresh(*saved)
+        out = _FUSED(*inputs[:3], scale=scale)
+        first = grad(out, inputs[:3], inputs[3], create_graph=True)
+    return grad(first, inputs, directions)
+
+
+def _fresh(*tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple(tensor.detach().requires_grad_() for tensor in tensors)
+
+
+@contextmanager
+def _by_name() -> Iterator[None]:
+    """Replace the function of torch.nn.functional, which nn.MultiheadAttention looks up there."""
+    replacement: Any = attention
+    F.scaled_dot_product_attention = replacement
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = _FUSED
