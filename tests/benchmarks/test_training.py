@@ -4,23 +4,37 @@ import torch
 from localbook.benchmarks import BENCHMARKS, Meter
 from localbook.benchmarks.fast import Size, by_hand, measure_train
 from localbook.benchmarks.speed import PENALTIES, measure_reconcile
-from localbook.benchmarks.training import RULES, measure_memory, measure_time
+from localbook.benchmarks.training import RULES, Case, measure_memory, measure_time
 from localbook.data import ImageSet
 from localbook.data.batches import DeviceImages
-from localbook.local import ConvNet
+from localbook.local import BP, ConvNet
 
 
 def tiny():
-    net = ConvNet((4, 4, 4), (1, 1, 1)).build(3, 4, 0)
-    return net, torch.randn(4, 3, 8, 8), torch.arange(4)
+    even, uneven = (ConvNet((width, 4, 4), (1, 1, 1)).build(3, 4, 0) for width in (4, 8))
+    return Case(even, uneven, torch.randn(4, 3, 8, 8), torch.arange(4))
 
 
 def test_every_rule_has_its_memory_beside_bps():
     rows = {row.what: row for row in measure_memory(Meter(), {"tiny": tiny})}
-    assert len(rows) == 2 * len(RULES) - 1  # torch.func hides what is saved
+    assert len(rows) == 2 * len(RULES) - 1 + 2  # torch.func hides what is saved
     assert rows["saved, plain local"].value < rows["saved, SGR, double backward"].value
     assert rows["saved, SGR, double backward"].target is not None
-    assert all(row.unit == "MiB" and row.baseline == "BP" for row in rows.values())
+    assert all(row.unit == "MiB" for row in rows.values())
+    beside = {row.baseline for what, row in rows.items() if "checkpointing" in what}
+    assert beside == {"checkpointed BP"}
+    for count in ("saved", "alive"):
+        beside_bp, beside_it = (
+            rows[f"{count}, SGR, double backward{end}"] for end in ("", ", over checkpointing")
+        )
+        assert beside_it.value == beside_bp.value
+        assert beside_it.baseline_value == rows[f"{count}, checkpointed BP"].value
+
+
+def test_each_rule_has_the_cuts_that_suit_it():
+    case = tiny()
+    assert all((case.net(rule) is case.uneven) == ("SGR" in name) for name, rule in RULES.items())
+    assert case.net(BP()) is case.even
 
 
 def test_every_rule_has_its_time_beside_bps():

@@ -24,8 +24,8 @@ def measure_reconcile(
     meter: Meter, build: Callable[[], Case] = CASES[_RECONCILED]
 ) -> Iterator[Row]:
     """Yield the time of a step with each form of the penalty, beside plain local learning."""
-    net, x, y = build()
+    case = build()
     rules: dict[str, Rule] = {"plain local": PlainLocal(), **PENALTIES}
-    times = meter.compare({name: partial(step, rule, net, x, y) for name, rule in rules.items()})
+    times = meter.compare({name: partial(step, rule, case) for name, rule in rules.items()})
     for name in PENALTIES:
         yield timed(name, _RECONCILED, times[name], "plain local", times["plain local"])
