@@ -203,16 +203,19 @@ _IMAGENET: dict[str, DeepSetting] = {
 IMAGENET_SUBSET = Experiment(_IMAGENET, compare, _limit)
 
 
-# The same images and epochs on a deeper network in more modules, where local learning is hardest.
+def _deeper(setting: DeepSetting) -> DeepSetting:
+    """Return a setting of a deeper network in more modules, where local learning is hardest."""
+    return replace(setting, methods=_methods(("resnet20",), ("local", "sgr-local"), (8,)))
+
+
 CIFAR10_DEPTH = Experiment(
     {
-        "quick": replace(
-            _CIFAR10["quick"],
-            methods=_methods(("resnet20",), ("local", "sgr-local"), (8,)),
-            seeds=1,
-        ),
+        "quick": replace(_deeper(_CIFAR10["quick"]), seeds=1),
         "cpu": replace(
-            _CIFAR10["cpu"], methods=_methods(("resnet20",), ("local", "sgr-local"), (8,))
+            _deeper(_CIFAR10["cpu"]),
+            train_images=2_000,
+            schedule=replace(_CIFAR10["cpu"].schedule, epochs=10),
+            tuning_epochs=2,
         ),
     },
     compare,
