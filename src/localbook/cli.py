@@ -86,7 +86,7 @@ def _bench(args: argparse.Namespace) -> None:
     def report(row: benchmarks.Row) -> None:
         print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)
 
-    found = benchmarks.run(args.name, report=report)
+    found = benchmarks.run(args.name, report=report, gpu=args.gpu)
     if args.json:
         print(as_json(found))
     else:
@@ -202,6 +202,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
+    parser.add_argument("--gpu", action="store_true", help="measure on a GPU, by its own clock")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)
     parser.set_defaults(call=_bench)
 

@@ -1,12 +1,15 @@
 import numpy as np
+import pytest
 import torch
 
-from localbook.benchmarks import BENCHMARKS, Meter
+from localbook.benchmarks import BENCHMARKS, Benchmark, Meter, caption, run
 from localbook.benchmarks.fast import Size, by_hand, measure_train
+from localbook.benchmarks.gpu import RUN_THERE, DeviceClock
 from localbook.benchmarks.speed import PENALTIES, measure_reconcile
 from localbook.benchmarks.training import RULES, Case, measure_memory, measure_time
 from localbook.data import ImageSet
 from localbook.data.batches import DeviceImages
+from localbook.errors import ConfigError
 from localbook.local import BP, ConvNet
 
 
@@ -44,7 +47,7 @@ def test_every_rule_has_its_time_beside_bps():
 
 
 def test_every_form_of_the_penalty_has_its_time_beside_plain_local_learning():
-    rows = list(measure_reconcile(Meter(samples=3, most=0.01), tiny))
+    rows = list(measure_reconcile(Meter(samples=3, most=0.01), {"tiny": tiny}))
     assert [row.what for row in rows] == list(PENALTIES)
     assert all(row.value > 0 and row.baseline_value > 0 for row in rows)
 
@@ -72,3 +75,46 @@ def test_the_loop_by_hand_learns():
 
 def test_they_have_names():
     assert {"memory", "reconcile", "step-time", "train"} <= set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", RUN_THERE)
+def test_a_gpu_that_is_not_there_is_asked_for_in_one_sentence(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="torch finds none; leave it out"):
+        run(name, gpu=True)
+
+
+def test_geometry_has_no_gpu_part():
+    with pytest.raises(ConfigError, match=r"memory, reconcile, step-time, train do\. Leave out"):
+        run("zonotope", gpu=True)
+
+
+class Event:
+    """Stands for a GPU's event: its time is known only once it is waited for."""
+
+    now = 0.0
+
+    def record(self):
+        Event.now += 250.0  # milliseconds
+        self.at, self.ready = Event.now, False
+
+    def synchronize(self):
+        self.ready = True
+
+    def elapsed_time(self, later):
+        assert later.ready
+        return later.at - self.at
+
+
+def test_a_gpus_clock_counts_seconds_between_events_it_waited_for():
+    clock = DeviceClock(Event)
+    assert [clock(), clock()] == [0.25, 0.5]
+
+
+def test_a_record_made_on_a_gpu_says_so():
+    found = Benchmark(
+        "memory-gpu", 0.0, [], {"device": "cuda", "cpu": "X", "gpu": "Y"}, {"numpy": "2"}, None,
+        False, "2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    assert "Recorded on Y, its own clock" in caption(found)
+    assert caption(found).endswith("localbook bench memory --gpu")

@@ -55,7 +55,7 @@ def measure_train(meter: Meter, size: Size = Size()) -> Iterator[Row]:
     source's augmentation, groups of parameters and schedule; ours also checks, keeps what it
     would go back to, and measures accuracy, discord and alignment once at the end.
     """
-    data, held_out = _noise(size.images), _noise(size.images // 8)
+    data, held_out = (_noise(n, meter.device) for n in (size.images, size.images // 8))
     routines: dict[str, Callable[[], object]] = {_BASELINE: partial(by_hand, data, size.width)}
     for name, rule in TRAINED.items():
         routines[name] = partial(_trained, rule, data, held_out, size.width)
@@ -67,11 +67,11 @@ def measure_train(meter: Meter, size: Size = Size()) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _noise(count: int) -> DeviceImages:
+def _noise(count: int, device: str) -> DeviceImages:
     rng = np.random.default_rng(0)
     pixels = rng.integers(256, size=(count, 3, 32, 32), dtype=np.uint8)
     labels = np.arange(count, dtype=np.int64) % 10
-    return DeviceImages(ImageSet(pixels, labels, tuple("0123456789"), "noise"))
+    return DeviceImages(ImageSet(pixels, labels, tuple("0123456789"), "noise"), device)
 
 
 def _trained(rule: Rule, data: DeviceImages, held_out: DeviceImages, width: int) -> None:
@@ -88,7 +88,7 @@ def by_hand(data: DeviceImages, width: int) -> nn.Module:
     images, _ = data.at(slice(None))
     model = airbench(images=images, width=width, seed=0).train()
     model.to(memory_format=torch.channels_last)
-    mirrored = torch.rand(len(images)) < 0.5
+    mirrored = torch.rand(len(images), device=images.device) < 0.5
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     padded = F.pad(images, (2,) * 4, "reflect")
     plan = _SCHEDULE
@@ -107,7 +107,7 @@ def by_hand(data: DeviceImages, width: int) -> nn.Module:
     for epoch in range(plan.epochs):
         shown = _cropped(padded, 32)
         shown = shown.flip(3) if epoch % 2 else shown
-        order = torch.randperm(len(shown))
+        order = torch.randperm(len(shown), device=shown.device)
         for start in range(0, len(shown) - plan.batch_size + 1, plan.batch_size):
             index = order[start : start + plan.batch_size]
             x = shown[index].contiguous(memory_format=torch.channels_last)
@@ -122,7 +122,7 @@ def by_hand(data: DeviceImages, width: int) -> nn.Module:
 def _cropped(padded: Tensor, side: int) -> Tensor:
     """Return a random crop (N, C, side, side) of each image, all of one shift at a time."""
     shifts = padded.shape[2] - side + 1
-    rows, cols = torch.randint(shifts, (2, len(padded)))
+    rows, cols = torch.randint(shifts, (2, len(padded)), device=padded.device)
     out = padded.new_empty(len(padded), padded.shape[1], side, side)
     for row in range(shifts):
         for col in range(shifts):

@@ -43,12 +43,15 @@ class Meter:
     Attributes
     ----------
     processor, wall : callable
-        Give seconds. Processor time counts; on a busy machine the other is longer.
+        Give seconds. Those of the processor count, on a GPU its own; on a busy machine the others
+        are longer.
     samples : int
     most : float
         Seconds of processor time after which a slow routine gets no more samples, but three.
     reference : list of float
         Seconds of processor time of the fixed work, a sort.
+    device : str
+        Where what is timed computes: ``"cpu"`` or ``"cuda"``.
     """
 
     processor: Callable[[], float] = time.process_time
@@ -56,6 +59,7 @@ class Meter:
     samples: int = 15
     most: float = 4.0
     reference: list[float] = field(default_factory=list)
+    device: str = "cpu"
 
     def compare(self, routines: Mapping[str, Routine]) -> dict[str, Timing]:
         """Time routines in turn, so that a slow spell of the machine meets all of them."""

@@ -11,6 +11,8 @@ from localbook.benchmarks.row import NOISY, Row, Target
 from localbook.errors import RecordError
 from localbook.paths import recorded_benchmarks
 
+GPU = "-gpu"  # ends the name of a record that was made on one
+
 
 @dataclass(frozen=True)
 class Benchmark:

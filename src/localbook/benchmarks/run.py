@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from localbook.benchmarks import book, boundary, fast, parallel, regions, speed, training, zonotope
+from localbook.benchmarks.gpu import gpu_meter
 from localbook.benchmarks.meter import Meter
-from localbook.benchmarks.record import Benchmark
+from localbook.benchmarks.record import GPU, Benchmark
 from localbook.benchmarks.row import Row
 from localbook.errors import ConfigError
 from localbook.runs import provenance
@@ -23,7 +24,11 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
 
 
 def run(
-    name: str, meter: Meter | None = None, report: Callable[[Row], None] | None = None
+    name: str,
+    meter: Meter | None = None,
+    report: Callable[[Row], None] | None = None,
+    *,
+    gpu: bool = False,
 ) -> Benchmark:
     """Measure one benchmark.
 
@@ -35,18 +40,21 @@ def run(
         Its clocks; the processor's by default.
     report : callable, optional
         Told every row as soon as it is there.
+    gpu : bool
+        Measure on a GPU, in place of the processor. The record's name then ends in ``-gpu``.
 
     Raises
     ------
     ConfigError
-        If there is no such benchmark, or a baseline's library is missing.
+        If there is no such benchmark, a baseline's library is missing, or there is no GPU for it.
     """
     if name not in BENCHMARKS:
         raise ConfigError(f"unknown benchmark {name!r}; choose one of {', '.join(BENCHMARKS)}.")
-    meter = meter or Meter()
+    meter = meter or (gpu_meter(name) if gpu else Meter())
     rows = []
     for row in BENCHMARKS[name](meter):
         rows.append(row)
         if report:
             report(row)
-    return Benchmark(name=name, noise=meter.noise, rows=rows, **provenance())
+    called = f"{name}{GPU}" if gpu else name
+    return Benchmark(name=called, noise=meter.noise, rows=rows, **provenance(meter.device))

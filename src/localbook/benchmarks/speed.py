@@ -1,14 +1,14 @@
 """How much a penalty adds to a step, by distance and path."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.row import Row, timed
-from localbook.benchmarks.training import CASES, Case, step
+from localbook.benchmarks.training import Cases, small, step
 from localbook.local import SGR, PlainLocal, Rule
 
-_RECONCILED = "ResNet-32, 16 of 32²"
+_BATCH = 16
 _WAYS = {
     f"{distance}, {path.replace('_', ' ')}": SGR(0.1, distance, path)
     for distance in ("squared", "relative", "cosine")
@@ -20,12 +20,11 @@ PENALTIES: Mapping[str, Rule] = {
 }
 
 
-def measure_reconcile(
-    meter: Meter, build: Callable[[], Case] = CASES[_RECONCILED]
-) -> Iterator[Row]:
+def measure_reconcile(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
     """Yield the time of a step with each form of the penalty, beside plain local learning."""
-    case = build()
+    (size, build), *_ = (cases or small(_BATCH)).items()  # ResNet-32
+    case = build().on(meter.device)
     rules: dict[str, Rule] = {"plain local": PlainLocal(), **PENALTIES}
     times = meter.compare({name: partial(step, rule, case) for name, rule in rules.items()})
     for name in PENALTIES:
-        yield timed(name, _RECONCILED, times[name], "plain local", times["plain local"])
+        yield timed(name, size, times[name], "plain local", times["plain local"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from localbook.benchmarks.record import Benchmark
+from localbook.benchmarks.record import GPU, Benchmark
 from localbook.benchmarks.row import Row, number
 
 _HEADER = ("what", "size", "median (quartiles)", "n", "baseline", "ratio", "target", "")
@@ -54,10 +54,13 @@ def caption(benchmark: Benchmark) -> str:
     commit = (benchmark.commit or "unknown")[:9] + ("+" if benchmark.dirty else "")
     wall = any(row.unit.endswith("on the wall") for row in benchmark.rows)
     clock = "one thread a process, time on the wall" if wall else "one thread, processor time"
+    machine, options = f"{benchmark.hardware['cpu']}, {clock}", ""
+    if gpu := benchmark.hardware.get("gpu"):
+        machine, options = f"{gpu}, its own clock", " --gpu"
     quiet = "too noisy for close calls" if benchmark.too_noisy else "quiet"
     return (
-        f"Recorded on {benchmark.hardware['cpu']}, {clock}; "
+        f"Recorded on {machine}; "
         f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
         f"numpy {benchmark.versions['numpy']}; commit {commit}; {benchmark.date[:10]}. "
-        f"Again: localbook bench {benchmark.name}"
+        f"Again: localbook bench {benchmark.name.removesuffix(GPU)}{options}"
     )

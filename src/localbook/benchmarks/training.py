@@ -16,16 +16,16 @@ from localbook.local import (
     IsolatedNetwork,
     PlainLocal,
     Rule,
+    account,
     add_heads,
     cifar_resnet,
-    live_bytes,
-    saved_bytes,
     small_vit,
     split,
 )
 
 _MIB = 2**20
 _MODULES = 4
+_BATCH = {"cpu": 16, "cuda": 64}
 _CHECKPOINTED = "checkpointed BP"
 RULES: Mapping[str, Rule] = {
     _CHECKPOINTED: CheckpointedBP(),
@@ -60,6 +60,11 @@ class Case:
     x: Tensor
     y: Tensor
 
+    def on(self, device: str) -> "Case":
+        """Return the case on a device."""
+        nets = self.even.to(device), self.uneven.to(device)
+        return Case(*nets, self.x.to(device), self.y.to(device))
+
     def net(self, rule: Rule) -> IsolatedNetwork:
         """Return the network with the cuts that suit a rule."""
         return self.uneven if isinstance(rule, SGR) else self.even
@@ -88,33 +93,50 @@ def _case(model: nn.Module, head: str, batch: int, side: int) -> Case:
     return Case(even, uneven, x, y)
 
 
-CASES: Mapping[str, Callable[[], Case]] = {
-    "ResNet-32, 16 of 32²": lambda: _case(cifar_resnet(32, seed=0), "linear", 16, 32),
-    "ResNet-50, 16 of 64²": lambda: _case(_resnet50(200), "linear", 16, 64),
-    "ViT-S, 16 of 64²": lambda: _case(_vit_s(200, 64, 8), "class_token", 16, 64),
-}
-# ImageNet's own size and classes, where activations outweigh weights: to count, not to time.
-LARGE: Mapping[str, Callable[[], Case]] = {
-    "ResNet-50, 16 of 224²": lambda: _case(_resnet50(1000), "linear", 16, 224),
-    "ViT-S, 16 of 224²": lambda: _case(_vit_s(1000, 224, 16), "class_token", 16, 224),
-}
+Cases = Mapping[str, Callable[[], Case]]
 
 
-def measure_memory(
-    meter: Meter, cases: Mapping[str, Callable[[], Case]] = {**CASES, **LARGE}
-) -> Iterator[Row]:
+def small(batch: int) -> Cases:
+    """Return the cases whose steps are timed, by network and size of the batch."""
+    return {
+        f"ResNet-32, {batch} of 32²": lambda: _case(cifar_resnet(32, seed=0), "linear", batch, 32),
+        f"ResNet-50, {batch} of 64²": lambda: _case(_resnet50(200), "linear", batch, 64),
+        f"ViT-S, {batch} of 64²": lambda: _case(_vit_s(200, 64, 8), "class_token", batch, 64),
+    }
+
+
+def large(batch: int) -> Cases:
+    """Return those of ImageNet's own size and classes, where activations outweigh weights."""
+    return {
+        f"ResNet-50, {batch} of 224²": lambda: _case(_resnet50(1000), "linear", batch, 224),
+        f"ViT-S, {batch} of 224²": lambda: _case(_vit_s(1000, 224, 16), "class_token", batch, 224),
+    }
+
+
+def _counted(meter: Meter) -> Cases:
+    batch = _BATCH[meter.device]
+    return {**small(batch), **large(batch)}
+
+
+def _timed(meter: Meter) -> Cases:
+    """Return the cases to time: on a processor, a step of the large ones would take too long."""
+    return small(_BATCH["cpu"]) if meter.device == "cpu" else _counted(meter)
+
+
+def measure_memory(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
     """Yield the bytes saved for backward and the most bytes alive, for every rule.
 
-    Beside back-propagation; and SGR beside back-propagation with checkpointing too.
+    Beside back-propagation; and SGR beside back-propagation with checkpointing too. On a GPU also
+    what its allocator gave out at most.
     """
-    for size, build in cases.items():
-        case = build()
-        held = {name: _held(rule, case) for name, rule in {"BP": BP(), **RULES}.items()}
+    for size, build in (cases or _counted(meter)).items():
+        case = build().on(meter.device)
+        held = _held(case)
         for name in RULES:
             target = Target("ratio", _LESS) if name == TARGET else None
             for count, found in held[name].items():
                 yield counted(
-                    f"{count}, {name}", size, "MiB", found, "BP", held["BP"][count], target
+                    f"{count}, {name}", size, "MiB", found, "BP", held["bp"][count], target
                 )
         for count, found in held[TARGET].items():
             yield counted(
@@ -123,19 +145,25 @@ def measure_memory(
             )  # fmt: skip
 
 
-def _held(rule: Rule, case: Case) -> dict[str, float]:
-    """Return what a step holds in MiB: saved, unless torch.func hides it, and alive."""
-    what = (rule, case.net(rule), case.x, case.y)
-    found = {}
-    if not (isinstance(rule, SGR) and rule.path == "forward_over_reverse"):
-        found["saved"] = saved_bytes(*what).peak / _MIB
-    return found | {"alive": live_bytes(*what) / _MIB}
+def _held(case: Case) -> dict[str, dict[str, float]]:
+    """Return what a step of each rule holds in MiB: saved, alive, and allocated on a GPU.
+
+    What torch.func saves is hidden from hooks, and left out.
+    """
+    nets = {name: case.net(rule) for name, rule in RULES.items()}
+    accounts = account(case.even, RULES, case.x, case.y, nets=nets, repeats=1)
+    held = {}
+    for found in accounts:
+        saved = None if found.saved is None else found.saved.peak
+        counts = {"saved": saved, "alive": found.live, "allocated": found.cuda_peak}
+        held[found.name] = {name: n / _MIB for name, n in counts.items() if n is not None}
+    return held
 
 
-def measure_time(meter: Meter, cases: Mapping[str, Callable[[], Case]] = CASES) -> Iterator[Row]:
+def measure_time(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
     """Yield the time of a step without the optimiser's, for every rule."""
-    for size, build in cases.items():
-        case = build()
+    for size, build in (cases or _timed(meter)).items():
+        case = build().on(meter.device)
         rules: dict[str, Rule] = {"BP": BP(), **RULES}
         times = meter.compare({name: partial(step, rule, case) for name, rule in rules.items()})
         for name in RULES:
