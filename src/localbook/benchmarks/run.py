@@ -2,7 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import book, boundary, fast, parallel, regions, speed, training, zonotope
+from localbook.benchmarks import (
+    book,
+    boundary,
+    fast,
+    parallel,
+    profile,
+    regions,
+    speed,
+    training,
+    zonotope,
+)
 from localbook.benchmarks.gpu import gpu_meter
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.record import GPU, Benchmark
@@ -15,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "boundary": boundary.measure,
     "memory": training.measure_memory,
     "parallel": parallel.measure,
+    "profile": profile.measure,
     "reconcile": speed.measure_reconcile,
     "regions": regions.measure,
     "step-time": training.measure_time,
