@@ -89,7 +89,9 @@ def execute(notebook: Path, target: Path) -> None:
 
 
 def tidy(node: Any) -> None:
-    """Drop what differs from run to run: timings, progress bars, the kernel's exact version."""
+    """Drop what differs from run to run: timings, progress bars, the kernel's exact version, and how
+    many pieces printed lines came in.
+    """
     node.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -100,7 +102,18 @@ def tidy(node: Any) -> None:
         if "remove-input" in (tags or ()):  # a question, whose code tells the answer
             cell.metadata |= FOLDED
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = joined([out for out in cell.outputs if out.get("name") != "stderr"])
+
+
+def joined(outputs: list[Any]) -> list[Any]:
+    """Join what was printed: a busy machine sends it in several pieces."""
+    whole: list[Any] = []
+    for out in outputs:
+        if out.output_type == "stream" and whole and whole[-1].output_type == "stream":
+            whole[-1].text += out.text
+        else:
+            whole.append(out)
+    return whole
 
 
 def refresh() -> int:

@@ -128,6 +128,15 @@ def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
     assert [out.name for out in plain.outputs] == ["stdout"]
 
 
+def test_tidying_joins_what_was_printed_in_pieces():
+    printed = [nbformat.v4.new_output("stream", text=text) for text in ("one\n", "two\n", "three\n")]
+    shown = nbformat.v4.new_output("display_data", {"text/plain": "a picture"})
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("f()")])
+    node.cells[0].outputs = [*printed[:2], shown, printed[2]]
+    book.tidy(node)
+    assert [out.get("text") for out in node.cells[0].outputs] == ["one\ntwo\n", None, "three\n"]
+
+
 def test_a_page_is_dated_by_its_last_commit_and_not_by_the_build(project):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
     (project / "CHANGELOG.md").write_text("one")
