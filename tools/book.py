@@ -89,9 +89,7 @@ def execute(notebook: Path, target: Path) -> None:
 
 
 def tidy(node: Any) -> None:
-    """Drop what differs from run to run: timings, progress bars, the kernel's exact version, and how
-    many pieces printed lines came in.
-    """
+    """Drop what differs from run to run: timings, progress bars, the pieces of what is printed."""
     node.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -129,12 +129,12 @@ def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
 
 
 def test_tidying_joins_what_was_printed_in_pieces():
-    printed = [nbformat.v4.new_output("stream", text=text) for text in ("one\n", "two\n", "three\n")]
+    printed = [nbformat.v4.new_output("stream", text=text) for text in ("1\n", "2\n", "3\n")]
     shown = nbformat.v4.new_output("display_data", {"text/plain": "a picture"})
     node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("f()")])
     node.cells[0].outputs = [*printed[:2], shown, printed[2]]
     book.tidy(node)
-    assert [out.get("text") for out in node.cells[0].outputs] == ["one\ntwo\n", None, "three\n"]
+    assert [out.get("text") for out in node.cells[0].outputs] == ["1\n2\n", None, "3\n"]
 
 
 def test_a_page_is_dated_by_its_last_commit_and_not_by_the_build(project):
