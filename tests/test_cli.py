@@ -36,7 +36,8 @@ def test_unusable_arguments_exit_with_2(capsys, words):
         (["run", "nothing"], "unknown experiment 'nothing'"),
         (["run", "gradient-isolation", "--profile", "slow"], "must be one of quick, cpu, gpu"),
         (["run", "gradient-isolation", "--data", "/no/where"], "does not exist"),
-        (["runs", "show", "nothing/quick-bp"], "cannot read the record"),
+        (["runs", "show", "nothing/quick-bp"], "nothing/quick-bp.json (No such file or directory)"),
+        (["runs", "show", "nothing.json"], "the record nothing.json (No such file or directory)"),
         (["runs", "compare", "nothing"], "no record of 'nothing'"),
         (["runs", "list"], "no records in"),
         (["data", "fetch", "digits"], "cannot be fetched"),
@@ -63,6 +64,13 @@ def test_run_list_show_compare(capsys, tmp_path):
     assert "gradient-isolation/quick-sgr" in stdout
     _, stdout, _ = run(capsys, "runs", "show", "gradient-isolation/quick-sgr", *out)
     assert '"method": "sgr"' in stdout
+    file = tmp_path / "gradient-isolation" / "quick-sgr.json"
+    assert run(capsys, "runs", "show", str(file))[1] == stdout
+    file.write_text(stdout[: len(stdout) // 2])
+    code, _, stderr = run(capsys, "runs", "show", str(file))
+    assert code == 1
+    assert "is damaged" in stderr
+    file.write_text(stdout)
     _, stdout, _ = run(capsys, "runs", "compare", "gradient-isolation", *out)
     assert "| sgr | 0." in stdout
 

@@ -10,6 +10,7 @@ library, the run records or the pins have changed since its last good execution.
 import argparse
 import hashlib
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -17,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from tqdm import tqdm
 
+from localbook.pool import in_processes
 from tools import launch, trust
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,9 +80,9 @@ def execute(notebook: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         running = Path(folder) / notebook.name
         papermill.execute_notebook(
-            str(ROOT / notebook),
+            str(notebook),
             str(running),
-            cwd=str((ROOT / notebook).parent),
+            cwd=str(notebook.parent),
             kernel_name="python3",
             progress_bar=False,
         )
@@ -89,7 +92,7 @@ def execute(notebook: Path, target: Path) -> None:
 
 
 def tidy(node: Any) -> None:
-    """Drop what differs from run to run: timings, progress bars, the kernel's exact version."""
+    """Drop what differs from run to run: timings, progress bars, the pieces of what is printed."""
     node.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -100,48 +103,86 @@ def tidy(node: Any) -> None:
         if "remove-input" in (tags or ()):  # a question, whose code tells the answer
             cell.metadata |= FOLDED
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = joined([out for out in cell.outputs if out.get("name") != "stderr"])
+
+
+def joined(outputs: list[Any]) -> list[Any]:
+    """Join what was printed: a busy machine sends it in several pieces."""
+    whole: list[Any] = []
+    for out in outputs:
+        if out.output_type == "stream" and whole and whole[-1].output_type == "stream":
+            whole[-1].text += out.text
+        else:
+            whole.append(out)
+    return whole
 
 
 def refresh() -> int:
     """Execute every notebook in place; return how many failed."""
-    return _execute_all([(n, ROOT / n) for n in notebooks()], ROOT)
+    return _execute_all(notebooks(), ROOT)
 
 
 def bring_up_to_date() -> int:
     """Execute the notebooks whose last good execution is out of date; return how many failed."""
     inputs = inputs_digest()
-    stale = []
-    for notebook in notebooks():
-        stamp = (EXECUTED / notebook).with_suffix(".sha256")
-        if not stamp.exists() or stamp.read_text() != source_digest(notebook, inputs):
-            stale.append(notebook)
+    stale = [n for n in notebooks() if _stamp_of(n) != source_digest(n, inputs)]
     print(f"{len(stale)} of {len(notebooks())} notebooks to execute")
-    return _execute_all([(n, EXECUTED / n) for n in stale], EXECUTED, inputs)
+    return _execute_all(stale, EXECUTED, inputs)
 
 
-def _execute_all(work: list[tuple[Path, Path]], home: Path, inputs: str | None = None) -> int:
+def _stamp(notebook: Path) -> Path:
+    return (EXECUTED / notebook).with_suffix(".sha256")
+
+
+def _stamp_of(notebook: Path) -> str | None:
+    return _stamp(notebook).read_text() if _stamp(notebook).exists() else None
+
+
+@dataclass(frozen=True)
+class Executed:
+    """How one notebook ran: seconds, and what went wrong."""
+
+    cpu_s: float
+    wall_s: float
+    failure: str | None
+
+
+def _execute_all(chosen: list[Path], home: Path, inputs: str | None = None) -> int:
+    """Execute notebooks into a folder, as many at a time as there are cores."""
+    failures = 0
+    work = [(ROOT / notebook, home / notebook) for notebook in _longest_first(chosen)]
+    with tqdm(total=len(work), unit="notebook", disable=not work) as bar:
+        for (source, _), done in in_processes(_timed, work, os.cpu_count() or 1):
+            notebook = source.relative_to(ROOT)
+            bar.update()
+            if done.failure:
+                failures += 1
+                bar.write(f"{notebook} failed in {done.failure}")
+                continue
+            bar.write(f"{notebook}: {done.wall_s:.0f} s")
+            trust.record_time(home, notebook, done.cpu_s, done.wall_s)
+            if inputs is not None:
+                _stamp(notebook).write_text(source_digest(notebook, inputs))
+    return failures
+
+
+def _longest_first(chosen: list[Path]) -> list[Path]:
+    """Sort by the time they took last, so that no core waits long for the last one."""
+    times = trust.read_times(ROOT)
+    unknown = {"wall_s": float("inf")}
+    return sorted(chosen, key=lambda n: times.get(str(n), unknown)["wall_s"], reverse=True)
+
+
+def _timed(work: tuple[Path, Path]) -> Executed:
+    """Execute one notebook; its processor time is that of the children of this process."""
     from papermill.exceptions import PapermillExecutionError
 
-    failures = 0
-    with tqdm(work, unit="notebook", disable=not work) as bar:
-        for notebook, target in bar:
-            bar.set_description(notebook.stem)
-            start, used = time.perf_counter(), _processor_time()
-            try:
-                execute(notebook, target)
-            except PapermillExecutionError as error:
-                failures += 1
-                bar.write(f"{notebook} failed in cell {error.exec_count}: {error.ename}: "
-                          f"{error.evalue}")  # fmt: skip
-                continue
-            wall, cpu = time.perf_counter() - start, _processor_time() - used
-            bar.write(f"{notebook}: {wall:.0f} s")
-            trust.record_time(home, notebook, cpu, wall)
-            if inputs is not None:
-                stamp = target.with_suffix(".sha256")
-                stamp.write_text(source_digest(notebook, inputs))
-    return failures
+    start, used, failure = time.perf_counter(), _processor_time(), None
+    try:
+        execute(*work)
+    except PapermillExecutionError as error:
+        failure = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    return Executed(_processor_time() - used, time.perf_counter() - start, failure)
 
 
 def _processor_time() -> float:

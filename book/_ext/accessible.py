@@ -1,5 +1,6 @@
-"""Mend what a screen reader cannot follow in what docutils writes."""
+"""Mend what readers, and screen readers, trip over in what docutils writes."""
 
+import re
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -13,6 +14,15 @@ addEventListener("click", (click) => {
 });
 """
 
+# A line may break after an equation, and what ends its clause would begin the
+# next line: the two are kept together.
+CLAUSE = re.compile(
+    r'(<span class="math[^"]*">(?:(?!</span>).)*</span>[,.;:!?)\]’”]+)', re.S
+)
+
+# The space before an exercise's number is inside of its link, and underlined.
+SPACED = re.compile(r"(Solution to)(<a [^>]*>) ")
+
 
 def mend(
     app: Sphinx,
@@ -21,11 +31,11 @@ def mend(
     context: dict[str, Any],
     doctree: Any,
 ) -> None:
-    """Make a bibliography's entries items of the list they stand in."""
+    """Make entries items of their list; join clauses; move spaces."""
     if body := context.get("body"):
-        context["body"] = body.replace(
-            'role="doc-biblioentry"', 'role="listitem"'
-        )
+        body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+        body = CLAUSE.sub(r'<span class="with-equation">\1</span>', body)
+        context["body"] = SPACED.sub(r"\1 \2", body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

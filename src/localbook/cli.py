@@ -108,7 +108,8 @@ def _runs_list(args: argparse.Namespace) -> None:
 def _runs_show(args: argparse.Namespace) -> None:
     from localbook import runs
 
-    path = args.out / f"{args.record}.json"
+    is_file = args.record.endswith(".json")
+    path = Path(args.record) if is_file else args.out / f"{args.record}.json"
     runs.read(path)  # checked before it is shown
     print(path.read_text(encoding="utf-8"), end="")
 
@@ -212,7 +213,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     lister = commands.add_parser("list", help="one line for each record")
     lister.set_defaults(call=_runs_list)
     show = commands.add_parser("show", help="print one record")
-    show.add_argument("record", help="as `list` names it")
+    show.add_argument("record", help="as `list` names it, or a file")
     show.set_defaults(call=_runs_show)
     compare = commands.add_parser("compare", help="mean ± deviation of each method, as markdown")
     compare.add_argument("experiment")

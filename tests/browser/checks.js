@@ -100,6 +100,34 @@ window.checks = (() => {
     return [...new Set(found)];
   };
 
+  // A pale box on a dark page can be read, and blinds.
+  const glare = () => document.documentElement.dataset.theme !== "dark" ? [] :
+    [...document.querySelectorAll("main *:not(svg *):not(mjx-container *)")]
+      .filter((e) => visible(e) && e.getBoundingClientRect().height > 20 &&
+        e.getBoundingClientRect().width > 100)
+      .filter((e) => {
+        const painted = colour(getComputedStyle(e).backgroundColor);
+        return painted.a > 0.5 && luminance(painted) > 0.4;
+      })
+      .map((e) => `${name(e)} is pale in the dark`).slice(0, 5);
+
+  // What stands beside the text takes its room: a note that floats leaves too little of a phone.
+  const squeezed = () => document.documentElement.clientWidth > 500 ? [] :
+    [...document.querySelectorAll("main *:not(svg *):not(mjx-container *)")]
+      .filter((e) => visible(e) && getComputedStyle(e).float !== "none" &&
+        e.getBoundingClientRect().width > 60)
+      .map((e) => `${name(e)} floats beside the text`).slice(0, 5);
+
+  // An equation is seen whole, up to its number; only on a phone it may have to be scrolled.
+  const cutEquations = () => document.documentElement.clientWidth < 500 ? [] :
+    [...document.querySelectorAll("main div.math")].filter(visible).flatMap((e) => {
+      const formula = e.querySelector("mjx-math");
+      const number = e.querySelector(".eqno");
+      const end = number ? number.getBoundingClientRect().left : e.getBoundingClientRect().right;
+      const over = formula ? Math.round(formula.getBoundingClientRect().right - end) : 0;
+      return over > 1 ? [`the equation ${number?.textContent ?? e.id} is ${over} too wide`] : [];
+    });
+
   // One element for each colour, size and weight of letters on each pile of grounds: axe-core takes
   // milliseconds for each element's contrast, and a page has thousands that look alike.
   const inks = () => {
@@ -133,5 +161,5 @@ window.checks = (() => {
   const links = () => [...document.querySelectorAll("a[href]")].map((a) => a.href);
   const ids = () => [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name);
 
-  return { overflow, wideFigures, missingFigures, unreadable, inks, lighten, brokenEquations, links, ids };
+  return { overflow, wideFigures, missingFigures, unreadable, glare, squeezed, cutEquations, inks, lighten, brokenEquations, links, ids };
 })();

@@ -24,7 +24,12 @@ FAULTS = {
     "letters like their ground": ('y="40" fill="white"', 'y="40" fill="#1111dd"'),
     "an empty figure": ('<path d="M0 0H80V80H0z" fill="blue"/>', ""),
     "an equation that failed": ("one word", "<mjx-merror>no such macro</mjx-merror>"),
+    "a note that floats": ("one word", "<aside style='float: right; width: 9em'>a note</aside>"),
 }
+PALE = "<div style='background: #ced6dd; height: 40px'>a question</div>"
+EQUATION = """</p><div class="math"><span class="eqno" style="float: right">(1)</span>
+<div style="overflow: auto"><mjx-math style="display: inline-block; width: 110%">x</mjx-math></div>
+</div><p>"""
 
 
 @pytest.fixture
@@ -50,6 +55,22 @@ def test_a_fault_is_found(context: BrowserContext, fault: str) -> None:
     old, new = FAULTS[fault]
     assert old in PAGE
     assert see(context, PAGE.replace(old, new))
+
+
+def test_a_pale_box_is_a_fault_in_the_dark_only(context: BrowserContext) -> None:
+    text = PAGE.replace("one word", PALE)
+    assert not see(context, text)
+    assert see(context, text.replace('data-theme="light"', 'data-theme="dark"'))
+
+
+def test_an_equation_may_not_run_under_its_number(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.set_content(PAGE.replace("one word", EQUATION))
+    page.evaluate(CHECKS)
+    assert page.evaluate("checks.cutEquations()")
+    page.set_content(PAGE.replace("one word", EQUATION.replace("110%", "90%")))
+    page.evaluate(CHECKS)
+    assert not page.evaluate("checks.cutEquations()")
 
 
 def test_only_on_paper_a_box_may_not_scroll(context: BrowserContext) -> None:

@@ -133,7 +133,8 @@ def faults(page: Page, mode: str) -> list[str]:
     paper = "true" if mode == "print" else "false"
     found: list[str] = page.evaluate(
         f"[...checks.overflow({paper}), ...checks.wideFigures(), ...checks.missingFigures(), "
-        "...checks.unreadable(), ...checks.brokenEquations()]"
+        "...checks.unreadable(), ...checks.brokenEquations(), ...checks.glare(), "
+        "...checks.squeezed(), ...checks.cutEquations()]"
     )
     return found
 

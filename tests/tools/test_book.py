@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -35,7 +36,11 @@ def executed(project, monkeypatch):
         target.parent.mkdir(parents=True, exist_ok=True)
         names.append(notebook.stem)
 
+    def here(task, items, workers):
+        return ((item, task(item)) for item in items)
+
     monkeypatch.setattr(book, "execute", record)
+    monkeypatch.setattr(book, "in_processes", here)
 
     def update():
         names.clear()
@@ -78,12 +83,34 @@ def test_a_changed_input_runs_everything(project, executed, file):
     assert executed() == ["one", "two"]
 
 
-def test_a_failed_notebook_is_named_and_runs_again(project, capsys, monkeypatch):
+def test_a_failed_notebook_is_named_and_runs_again_and_the_others_are_kept(project, capsys):
     edit(project, "one", lambda cell: cell.update(source="raise ValueError('on purpose')"))
-    monkeypatch.setattr(book, "notebooks", lambda: [project.joinpath("book/one.ipynb")])
-    for _ in range(2):
+    for count in (2, 1):
         assert book.bring_up_to_date() == 1
-        assert "failed in cell 1: ValueError: on purpose" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"{count} of 2 notebooks to execute" in out
+        assert "book/one.ipynb failed in cell 1: ValueError: on purpose" in out
+    (cell,) = nbformat.read(project / "_build/executed/book/two.ipynb", as_version=4).cells
+    assert cell.outputs[0].text == "two\n"
+
+
+def test_the_longest_begin_first_and_the_unknown_before_them(executed, project):
+    for notebook, seconds in (("two", 5.0), ("one", 1.0)):
+        book.trust.record_time(project, Path(f"book/{notebook}.ipynb"), seconds, seconds)
+    new = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("3")])
+    nbformat.write(new, project / "book" / "three.ipynb")
+    assert executed() == ["three", "two", "one"]
+
+
+def test_each_notebook_has_its_own_processor_time(project):
+    """Though they run at the same time."""
+    busy = "import time\nwhile time.process_time() < 4: pass"
+    edit(project, "one", lambda cell: cell.update(source=busy))
+    assert book.bring_up_to_date() == 0
+    times = book.trust.read_times(project / "_build" / "executed")
+    idle = times["book/two.ipynb"]["cpu_s"]
+    assert times["book/one.ipynb"]["cpu_s"] > 3.9
+    assert idle < times["book/one.ipynb"]["cpu_s"] - 1
 
 
 def test_execution_is_tidied(project):
@@ -126,6 +153,15 @@ def test_tidying_keeps_tags_and_folds_what_tells_an_answer():
     assert question.metadata == {"tags": ["remove-input"], **folded}
     assert plain.metadata == {}
     assert [out.name for out in plain.outputs] == ["stdout"]
+
+
+def test_tidying_joins_what_was_printed_in_pieces():
+    printed = [nbformat.v4.new_output("stream", text=text) for text in ("1\n", "2\n", "3\n")]
+    shown = nbformat.v4.new_output("display_data", {"text/plain": "a picture"})
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("f()")])
+    node.cells[0].outputs = [*printed[:2], shown, printed[2]]
+    book.tidy(node)
+    assert [out.get("text") for out in node.cells[0].outputs] == ["1\n2\n", None, "3\n"]
 
 
 def test_a_page_is_dated_by_its_last_commit_and_not_by_the_build(project):

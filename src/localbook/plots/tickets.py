@@ -125,6 +125,7 @@ def over_pruning(
         axes.set_xscale("log")
         axes.set_title(title)
         axes.set_xlabel("weights left")
+        axes.tick_params(axis="x", which="both", labelbottom=True)  # below it may be no panel
         axes.set_ylabel(ylabel)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_minor_formatter("")

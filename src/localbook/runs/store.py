@@ -56,7 +56,10 @@ def read(path: str | Path) -> Record:
     try:
         return from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
-        raise RecordError(f"cannot read the record {path} ({error.strerror}).") from error
+        raise RecordError(
+            f"cannot read the record {path} ({error.strerror}); `localbook runs list` names those "
+            "there are."
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is damaged ({error}); restore it or run it again.") from error
     except RecordError as error:
