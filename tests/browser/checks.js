@@ -101,8 +101,9 @@ window.checks = (() => {
   };
 
   // A pale box on a dark page can be read, and blinds.
-  const glare = () => document.documentElement.dataset.theme !== "dark" ? [] :
-    [...document.querySelectorAll("main *:not(svg *):not(mjx-container *)")]
+  const glare = () =>
+    document.documentElement.dataset.theme !== "dark" || matchMedia("print").matches ? [] :
+    [...document.querySelectorAll("main *:not(img):not(svg *):not(mjx-container *)")]
       .filter((e) => visible(e) && e.getBoundingClientRect().height > 20 &&
         e.getBoundingClientRect().width > 100)
       .filter((e) => {
@@ -113,9 +114,8 @@ window.checks = (() => {
 
   // What stands beside the text takes its room: a note that floats leaves too little of a phone.
   const squeezed = () => document.documentElement.clientWidth > 500 ? [] :
-    [...document.querySelectorAll("main *:not(svg *):not(mjx-container *)")]
-      .filter((e) => visible(e) && getComputedStyle(e).float !== "none" &&
-        e.getBoundingClientRect().width > 60)
+    [...document.querySelectorAll("main aside, main figure, main table")]
+      .filter((e) => visible(e) && getComputedStyle(e).float !== "none")
       .map((e) => `${name(e)} floats beside the text`).slice(0, 5);
 
   // An equation is seen whole, up to its number; only on a phone it may have to be scrolled.
