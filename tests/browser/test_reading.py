@@ -36,6 +36,14 @@ def test_search_finds_a_term(page: Page, origin: str, term: str, chapter: str) -
     assert page.url.startswith(f"{origin}/search.html?q={term}")
 
 
+def test_what_stands_around_a_term_is_the_chapters_text(page: Page, origin: str) -> None:
+    """And not the names of the theme's buttons."""
+    page.goto(f"{origin}/search.html?q=zonotope")
+    page.wait_for_selector("#search-results p.context")
+    around = page.locator("#search-results p.context").all_inner_texts()
+    assert not [text for text in around if "Contents" in text or ".ipynb" in text]
+
+
 def test_search_says_when_it_finds_nothing(page: Page, origin: str) -> None:
     page.goto(f"{origin}/search.html?q=qqqqzzzz")
     page.wait_for_function(

@@ -126,5 +126,5 @@ def errors_by_step(curves: Mapping[str, Sequence[float]], steps: Sequence[float]
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("relative error")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -30,7 +30,7 @@ def step_timeline(steps: Mapping[str, Sequence[tuple[str, int]]]) -> Figure:
         for module in range(1, modules + 1):
             own = [slot for slot, (_, m) in enumerate(passes) if m == module]
             axes.barh(
-                module,
+                module + 0.43,  # below its passes
                 own[-1] + 1 - own[0],
                 left=own[0],
                 height=0.1,
@@ -43,7 +43,7 @@ def step_timeline(steps: Mapping[str, Sequence[tuple[str, int]]]) -> Figure:
             axes.add_patch(Rectangle(corner, 0.9, 0.72, color=colour, alpha=0.75, zorder=2))
             axes.text(slot + 0.5, module, letter, ha="center", va="center", fontsize=9)
         axes.set_title(title, loc="left")
-        axes.set_ylim(modules + 0.6, 0.4)
+        axes.set_ylim(modules + 0.7, 0.4)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("module")
         axes.set_xlabel("passes through one module, in their order")
@@ -119,12 +119,14 @@ def cost_ratios(costs: Mapping[str, Mapping[str, float | None]]) -> Figure:
     figure = new_figure(6.4, 3.0)
     panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
     for axes, (label, ratios) in zip(panels, costs.items(), strict=True):
+        # A column of numbers on the right, clear of the bars and of the line at back-propagation.
+        right = 1.4 * max(1.0, *(ratio for ratio in ratios.values() if ratio is not None))
+        axes.set_xlim(0, right)
         for place, (method, ratio) in enumerate(ratios.items()):
             if ratio is not None:
                 axes.barh(place, ratio, color=_look(method).colour, alpha=0.8)
-                axes.text(ratio, place, f" {ratio:.2f}", va="center", fontsize=8)
+                axes.text(right, place, f"{ratio:.2f} ", ha="right", va="center", fontsize=8)
         axes.axvline(1, color=PALETTE["blue"], linewidth=1, linestyle="--")
-        axes.set_xlim(0, 1.25 * max(ratio for ratio in ratios.values() if ratio is not None))
         axes.set_yticks(range(len(ratios)), [_look(method).label for method in ratios])
         axes.set_ylim(len(ratios) - 0.4, -0.6)
         axes.set_xlabel(label)

@@ -27,7 +27,7 @@ def accuracy_by_module(accuracy: Mapping[str, Values]) -> Figure:
     _mean_and_range(axes, accuracy, markers=True)
     axes.set_xlabel("module")
     axes.set_ylabel("accuracy of its head")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=len(accuracy))  # off the bands
     return figure
 
 
