@@ -47,5 +47,5 @@ def test_errors_by_step():
     figure = plots.errors_by_step({"tanh": [0.1, 0.01], "ReLU": [0.1, 1.0]}, [1.0, 0.1])
     (axes,) = figure.axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["tanh", "ReLU"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["tanh", "ReLU"]
     ET.fromstring(plots.svg(figure, ALT))
