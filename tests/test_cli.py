@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from localbook import __version__
+from localbook.benchmarks import BENCHMARKS
 from localbook.cli import main
 
 
@@ -20,6 +22,13 @@ def test_help_and_version(capsys):
             main(words)
         assert stop.value.code == 0
         assert expected in capsys.readouterr().out
+
+
+def test_help_names_every_benchmark(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")  # one line
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    assert set(BENCHMARKS) <= set(re.split(r"[\s,]+", capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("words", [[], ["fly"], ["run"], ["runs"], ["run", "x", "--seeds", "two"]])

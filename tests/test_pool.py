@@ -30,6 +30,13 @@ def refused(item):
     raise ConfigError(f"item {item} makes no sense.")
 
 
+def begun_and_first_refused(item):
+    number, folder = item
+    (Path(folder) / str(number)).touch()
+    if number == 0:
+        raise ConfigError("the first makes no sense.")
+
+
 def test_every_item_comes_with_its_result():
     assert sorted(in_processes(square, range(5), workers=2)) == [(n, n**2) for n in range(5)]
 
@@ -53,6 +60,13 @@ def test_processes_that_are_killed_again_and_again_end_the_sweep():
 def test_an_error_of_a_worker_is_the_sweeps_own():
     with pytest.raises(ConfigError, match="item 3 makes no sense"):
         list(in_processes(refused, [3], workers=1))
+
+
+def test_after_an_error_nothing_else_begins(tmp_path):
+    items = [(n, str(tmp_path)) for n in range(4)]
+    with pytest.raises(ConfigError, match="the first"):
+        list(in_processes(begun_and_first_refused, items, workers=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
 
 @pytest.mark.filterwarnings("default")  # Dask's own: a killed worker leaves sockets behind

@@ -119,15 +119,21 @@ def joined(outputs: list[Any]) -> list[Any]:
 
 def refresh() -> int:
     """Execute every notebook in place; return how many failed."""
-    return _execute_all(notebooks(), ROOT)
+    chosen = notebooks()
+    return len(chosen) - len(list(_execute_all(chosen, ROOT)))
 
 
 def bring_up_to_date() -> int:
     """Execute the notebooks whose last good execution is out of date; return how many failed."""
     inputs = inputs_digest()
-    stale = [n for n in notebooks() if _stamp_of(n) != source_digest(n, inputs)]
-    print(f"{len(stale)} of {len(notebooks())} notebooks to execute")
-    return _execute_all(stale, EXECUTED, inputs)
+    digests = {notebook: source_digest(notebook, inputs) for notebook in notebooks()}
+    stale = [notebook for notebook, digest in digests.items() if _stamp_of(notebook) != digest]
+    print(f"{len(stale)} of {len(digests)} notebooks to execute")
+    failures = len(stale)
+    for notebook in _execute_all(stale, EXECUTED):
+        _stamp(notebook).write_text(digests[notebook])  # what changed since then will run again
+        failures -= 1
+    return failures
 
 
 def _stamp(notebook: Path) -> Path:
@@ -147,23 +153,19 @@ class Executed:
     failure: str | None
 
 
-def _execute_all(chosen: list[Path], home: Path, inputs: str | None = None) -> int:
-    """Execute notebooks into a folder, as many at a time as there are cores."""
-    failures = 0
+def _execute_all(chosen: list[Path], home: Path) -> Iterator[Path]:
+    """Execute notebooks into a folder, one a core, and yield each that ran to its end."""
     work = [(ROOT / notebook, home / notebook) for notebook in _longest_first(chosen)]
     with tqdm(total=len(work), unit="notebook", disable=not work) as bar:
         for (source, _), done in in_processes(_timed, work, os.cpu_count() or 1):
             notebook = source.relative_to(ROOT)
             bar.update()
             if done.failure:
-                failures += 1
-                bar.write(f"{notebook} failed in {done.failure}")
+                bar.write(f"{notebook} failed {done.failure}")
                 continue
-            bar.write(f"{notebook}: {done.wall_s:.0f} s")
             trust.record_time(home, notebook, done.cpu_s, done.wall_s)
-            if inputs is not None:
-                _stamp(notebook).write_text(source_digest(notebook, inputs))
-    return failures
+            yield notebook
+            bar.write(f"{notebook}: {done.wall_s:.0f} s")  # now that the caller has kept it
 
 
 def _longest_first(chosen: list[Path]) -> list[Path]:
@@ -181,7 +183,9 @@ def _timed(work: tuple[Path, Path]) -> Executed:
     try:
         execute(*work)
     except PapermillExecutionError as error:
-        failure = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+        failure = f"in cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except RuntimeError as error:  # nbclient's, if the kernel died or never answered
+        failure = f"with its kernel: {error}"
     return Executed(_processor_time() - used, time.perf_counter() - start, failure)
 
 
@@ -267,7 +271,12 @@ def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("what", choices=("build", "refresh"))
-    return build() if parser.parse_args().what == "build" else min(refresh(), 1)
+    what = parser.parse_args().what
+    try:
+        return build() if what == "build" else min(refresh(), 1)
+    except KeyboardInterrupt:
+        print("Interrupted: the notebooks named above are kept, the others not.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

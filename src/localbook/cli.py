@@ -199,8 +199,8 @@ def _add_train_parallel(parser: argparse.ArgumentParser) -> None:
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        help="the question: boundary, memory, parallel, reconcile, regions, step-time, train or "
-        "zonotope",
+        help="the question: book, boundary, memory, parallel, profile, reconcile, regions, "
+        "step-time, train or zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU, by its own clock")

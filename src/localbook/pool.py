@@ -1,7 +1,8 @@
 """One task on many items at once: by processes of this machine, or by a Dask cluster."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
@@ -26,25 +27,26 @@ def in_processes(
     TrainingError
         If processes are killed again and again.
     Exception
-        What a task raises; what has been yielded stays, and what has not begun is not begun.
+        What a task raises, or an interrupt: what has been yielded stays, what runs ends, and
+        what has not begun is not begun.
     """
-    waiting = list(items)
+    waiting = deque(items)
     for _ in range(_ATTEMPTS):
+        running: dict[Future[Result], Item] = {}
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
         try:
-            futures = {pool.submit(task, item): item for item in waiting}
-            waiting = []
-            for future in as_completed(futures):
-                try:
+            while waiting or running:
+                while waiting and len(running) < workers:  # what is handed over cannot be recalled
+                    running[pool.submit(task, waiting[0])] = waiting[0]
+                    waiting.popleft()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
-                except BrokenProcessPool:
-                    waiting.append(futures[future])
-                else:
-                    yield futures[future], result
+                    yield running.pop(future), result
+            return
+        except BrokenProcessPool:
+            waiting.extendleft(running.values())
         finally:
             pool.shutdown(cancel_futures=True)
-        if not waiting:
-            return
     raise TrainingError(
         f"worker processes were killed {_ATTEMPTS} times, so {len(waiting)} runs are unfinished; "
         "if memory ran out use fewer --workers, and continue with --resume."

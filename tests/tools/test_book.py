@@ -1,7 +1,10 @@
 """The builder runs what changed, and only that."""
 
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -92,6 +95,69 @@ def test_a_failed_notebook_is_named_and_runs_again_and_the_others_are_kept(proje
         assert "book/one.ipynb failed in cell 1: ValueError: on purpose" in out
     (cell,) = nbformat.read(project / "_build/executed/book/two.ipynb", as_version=4).cells
     assert cell.outputs[0].text == "two\n"
+
+
+def test_a_kernel_that_dies_fails_its_own_notebook(project, capsys):
+    edit(project, "one", lambda cell: cell.update(source="import os; os._exit(1)"))
+    assert book.bring_up_to_date() == 1
+    assert "book/one.ipynb failed with its kernel: Kernel died" in capsys.readouterr().out
+    assert (project / "_build/executed/book/two.ipynb").exists()
+
+
+def test_what_is_edited_while_it_runs_runs_again(project, executed, monkeypatch):
+    def edited(notebook, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        edit(project, notebook.stem, lambda cell: cell.update(source="'as it ran'"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "execute", edited)
+        assert book.bring_up_to_date() == 0
+    assert executed() == ["one", "two"]
+
+
+# What `python -m tools.book build` does, on two cores and in a project of the test's own.
+BUILD = """
+import os, sys
+from pathlib import Path
+from tools import book
+if __name__ == "__main__":
+    book.ROOT = Path(sys.argv.pop())
+    book.EXECUTED = book.ROOT / "executed"
+    os.cpu_count = lambda: 2
+    sys.argv.append("build")
+    sys.exit(book.main())
+"""
+
+
+def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(project):
+    """It reaches all processes, as Ctrl-C in a terminal does."""
+    begin = "import os, pathlib, time; pathlib.Path('{0}.pid').write_text(str(os.getpid()))"
+    edit(project, "two", lambda cell: cell.update(
+        source=f"{begin.format('two')}; time.sleep(600)"))  # fmt: skip
+    for name in ("three", "to-come"):  # sorted: one, three, to-come, two
+        cells = [nbformat.v4.new_code_cell(f"{begin.format(name)}; time.sleep(600)")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "book" / f"{name}.ipynb")
+    book.trust.record_time(project, Path("book/to-come.ipynb"), 0, 0)  # so it is the last
+    script = project / "build.py"
+    script.write_text(BUILD)
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(project)],
+        env=os.environ | path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    pids = [project / "book" / f"{name}.pid" for name in ("two", "three")]
+    while not all(pid.exists() and pid.read_text() for pid in pids):
+        assert run.poll() is None
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGINT)
+    assert "Interrupted" in run.communicate()[1]
+    assert run.returncode == 130
+    kept = [stamp.stem for stamp in (project / "executed").rglob("*.sha256")]
+    assert kept == ["one"]
+    assert not (project / "book" / "to-come.pid").exists()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
 
 
 def test_the_longest_begin_first_and_the_unknown_before_them(executed, project):
