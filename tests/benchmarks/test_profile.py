@@ -9,7 +9,9 @@ PRODUCTS, NORMALISATION, REST = KINDS
 
 
 def test_every_kind_stands_beside_bps():
-    rows = list(measure(Meter(), {"tiny": tiny}))
+    meter = Meter()
+    rows = list(measure(meter, {"tiny": tiny}))
+    assert meter.reference  # how quiet it was is known
     assert [row.what.split(", SGR")[0] for row in rows] == list(KINDS)
     assert all(row.value > row.baseline_value > 0 for row in rows)  # SGR does more of everything
 
@@ -33,6 +35,6 @@ def test_operations_and_their_backward_nodes_go_to_their_kind():
         y.sum().backward()
 
     for routine, kind in ((products, PRODUCTS), (norms, NORMALISATION), (pointwise, REST)):
-        spent = by_kind(routine)
+        spent = by_kind(routine, Meter())
         assert max(spent, key=spent.get) == kind
         assert spent[kind] > 0.6 * sum(spent.values())

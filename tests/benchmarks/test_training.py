@@ -113,8 +113,15 @@ def test_a_gpus_clock_counts_seconds_between_events_it_waited_for():
 
 def test_a_record_made_on_a_gpu_says_so():
     found = Benchmark(
-        "memory-gpu", 0.0, [], {"device": "cuda", "cpu": "X", "gpu": "Y"}, {"numpy": "2"}, None,
+        "memory-gpu", 0.01, [], {"device": "cuda", "cpu": "X", "gpu": "Y"}, {"numpy": "2"}, None,
         False, "2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     assert "Recorded on Y, its own clock" in caption(found)
     assert caption(found).endswith("localbook bench memory --gpu")
+
+
+def test_where_nothing_was_timed_nothing_is_said_of_clocks_and_quiet():
+    hardware = {"device": "cpu", "cpu": "X"}
+    date = "2026-01-01T00:00:00+00:00"
+    counted = Benchmark("memory", 0.0, [], hardware, {"numpy": "2"}, None, False, date)
+    assert caption(counted).startswith("Recorded on X; numpy 2;")

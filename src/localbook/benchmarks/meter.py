@@ -66,12 +66,16 @@ class Meter:
         loops = {name: self._loops(routine) for name, routine in routines.items()}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in routines}
         for number in range(self.samples):
-            self.reference.append(self._sample(lambda: np.sort(_WORK), 1)[0])
+            self.check()
             for name, routine in routines.items():
                 spent = sum(processor for processor, _ in taken[name]) * loops[name]
                 if number < _FEWEST or spent < self.most:
                     taken[name].append(self._sample(routine, loops[name]))
         return {name: _timing(pairs) for name, pairs in taken.items()}
+
+    def check(self) -> None:
+        """Time the fixed work once more."""
+        self.reference.append(self._sample(lambda: np.sort(_WORK), 1)[0])
 
     @property
     def noise(self) -> float:

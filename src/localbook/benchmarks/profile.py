@@ -29,15 +29,18 @@ def measure(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
     """
     for size, build in (cases or small(_BATCH)).items():
         case = build()
-        ours, bp = (by_kind(partial(step, rule, case)) for rule in (SGR(0.1), BP()))
+        ours, bp = (by_kind(partial(step, rule, case), meter) for rule in (SGR(0.1), BP()))
         for kind in KINDS:
             yield counted(f"{kind}, {TARGET}", size, "ms on the wall", ours[kind], "BP", bp[kind])
 
 
-def by_kind(routine: Callable[[], object]) -> dict[str, float]:
+def by_kind(routine: Callable[[], object], meter: Meter) -> dict[str, float]:
     """Return the milliseconds that a routine spends in each kind, the median of several calls."""
     routine()
-    calls = [_profiled(routine) for _ in range(_RUNS)]
+    calls = []
+    for _ in range(_RUNS):
+        meter.check()
+        calls.append(_profiled(routine))
     return {kind: median(call[kind] for call in calls) for kind in KINDS}
 
 

@@ -58,9 +58,12 @@ def caption(benchmark: Benchmark) -> str:
     if gpu := benchmark.hardware.get("gpu"):
         machine, options = f"{gpu}, its own clock", " --gpu"
     quiet = "too noisy for close calls" if benchmark.too_noisy else "quiet"
+    spread = f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
+    if not benchmark.noise:  # nothing was timed
+        spread, machine = "", machine.partition(",")[0]
     return (
         f"Recorded on {machine}; "
-        f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
+        f"{spread}"
         f"numpy {benchmark.versions['numpy']}; commit {commit}; {benchmark.date[:10]}. "
         f"Again: localbook bench {benchmark.name.removesuffix(GPU)}{options}"
     )
