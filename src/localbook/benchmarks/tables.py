@@ -59,7 +59,7 @@ def caption(benchmark: Benchmark) -> str:
         machine, options = f"{gpu}, its own clock", " --gpu"
     quiet = "too noisy for close calls" if benchmark.too_noisy else "quiet"
     spread = f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
-    if not benchmark.noise:  # nothing was timed
+    if not benchmark.noise and not wall:  # nothing was timed
         spread, machine = "", machine.partition(",")[0]
     return (
         f"Recorded on {machine}; "
