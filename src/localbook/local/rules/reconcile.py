@@ -21,8 +21,8 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from localbook.local.replay import RandomState, call_again
-from localbook.local.rules.attention import DifferentiableTwice
 from localbook.local.rules.losses import LocalLoss
+from localbook.local.twice import DifferentiableTwice
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
 
@@ -113,12 +113,14 @@ def plain(task: Task, x: Tensor) -> Step:
 def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     """Add the gradients of local loss and penalty by differentiating the backward pass."""
     x.requires_grad_()
-    with DifferentiableTwice():
+    twice = DifferentiableTwice()
+    with twice:
         out = task.module(x)
         loss = task.loss(out)
     with _no_autocast(x):
-        (delta,) = grad(loss, out, create_graph=True)
-        (gamma,) = grad(out, x, delta, create_graph=True)
+        with twice.by_inputs_alone():
+            (delta,) = grad(loss, out, create_graph=True)
+            (gamma,) = grad(out, x, delta, create_graph=True)
         total = loss / len(x) + penalty(_precise(gamma), _precise(target))
         del gamma  # as large as the input, and nothing looks at it again
         backward(total)

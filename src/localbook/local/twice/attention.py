@@ -16,28 +16,10 @@ from torch import Tensor
 from torch.autograd import grad
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
-_FUSED: Any = F.scaled_dot_product_attention
+from localbook.local.twice.autocast import lowered
 
-
-class DifferentiableTwice(TorchFunctionMode):
-    """A context in which attention is computed so that its derivative can be differentiated.
-
-    Calls of ``torch.nn.functional.scaled_dot_product_attention`` are replaced, also those in traced
-    modules and inside ``nn.MultiheadAttention``. With masks or dropout the plain formula is used.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is _FUSED:
-            return attention(*args, **kwargs)
-        if func is F.multi_head_attention_forward:
-            with _by_name():  # no mode sees what this function calls
-                return func(*args, **kwargs)
-        return func(*args, **kwargs)
+FUSED: Any = F.scaled_dot_product_attention
 
 
 def attention(
@@ -56,15 +38,11 @@ def attention(
     """
     if attn_mask is not None or dropout_p or is_causal or more:
         with sdpa_kernel(SDPBackend.MATH):
-            plain: Tensor = _FUSED(
+            plain: Tensor = FUSED(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **more
             )
             return plain
-    device = query.device.type
-    if torch.is_autocast_enabled(device):  # what autocast does for the function replaced here
-        dtype = torch.get_autocast_dtype(device)
-        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-    out: Tensor = _Attention.apply(query, key, value, scale)
+    out: Tensor = _Attention.apply(*lowered(query, key, value), scale)
     return out
 
 
@@ -73,7 +51,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
         ctx.save_for_backward(q, k, v)
         ctx.scale = scale
-        out: Tensor = _FUSED(q, k, v, scale=scale)
+        out: Tensor = FUSED(q, k, v, scale=scale)
         return out
 
     @staticmethod
@@ -90,7 +68,7 @@ class _AttentionBackward(torch.autograd.Function):
         ctx.scale = scale
         with torch.enable_grad():
             inputs = _fresh(q, k, v)
-            out = _FUSED(*inputs, scale=scale)
+            out = FUSED(*inputs, scale=scale)
         return grad(out, inputs, slope)
 
     @staticmethod
@@ -110,7 +88,7 @@ def _second(
     """Return the gradients by q, k, v and the slope of ⟨first derivative, directions⟩."""
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         inputs = _fresh(*saved)
-        out = _FUSED(*inputs[:3], scale=scale)
+        out = FUSED(*inputs[:3], scale=scale)
         first = grad(out, inputs[:3], inputs[3], create_graph=True)
     return grad(first, inputs, directions)
 
@@ -120,11 +98,11 @@ def _fresh(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 @contextmanager
-def _by_name() -> Iterator[None]:
+def by_name() -> Iterator[None]:
     """Replace the function of torch.nn.functional, which nn.MultiheadAttention looks up there."""
     replacement: Any = attention
     F.scaled_dot_product_attention = replacement
     try:
         yield
     finally:
-        F.scaled_dot_product_attention = _FUSED
+        F.scaled_dot_product_attention = FUSED
