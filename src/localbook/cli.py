@@ -200,7 +200,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         help="the question: book, boundary, memory, parallel, profile, reconcile, regions, "
-        "step-time, train or zonotope",
+        "second-derivatives, step-time, train or zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU, by its own clock")

@@ -1,7 +1,7 @@
 from localbook.plots import RULES, accuracy_against_price, share_by_modules, svg
 from localbook.plots.compared import undominated
 
-SHARES = {"local": [0.5, 0.2], "sgr-uneven": [0.9, 0.5]}
+SHARES = {"local": [0.5, 0.2], "sgr-dgl": [0.9, 0.5]}
 PRICES = {"bp": 4.0, "checkpointed": 2.0, "local": 1.0, "sgr-dgl": 3.0}
 ACCURACY = {"bp": [0.7, 0.8], "checkpointed": [0.7, 0.8], "local": [0.5], "sgr-dgl": [0.4, 0.6]}
 
@@ -12,7 +12,7 @@ def test_a_line_for_each_rule_and_one_for_back_propagation():
     assert [line.get_label() for line in left.lines] == [
         "back-propagation",
         "plain local learning",
-        "SGR, larger first module",
+        "SGR on DGL",
     ]
     assert [tick.get_text() for tick in right.get_xticklabels()] == ["2", "8"]
     assert (left.get_ylabel(), left.get_xlabel()) == ("saved, over BP", "modules")

@@ -7,7 +7,7 @@ from typing import Any
 from localbook.benchmarks.meter import Meter
 from localbook.errors import ConfigError
 
-RUN_THERE = ("memory", "reconcile", "step-time", "train")
+RUN_THERE = ("memory", "reconcile", "second-derivatives", "step-time", "train")
 
 
 def gpu_meter(name: str) -> Meter:

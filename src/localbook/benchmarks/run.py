@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from localbook.benchmarks import (
     book,
     boundary,
+    derivatives,
     fast,
     parallel,
     profile,
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "profile": profile.measure,
     "reconcile": speed.measure_reconcile,
     "regions": regions.measure,
+    "second-derivatives": derivatives.measure,
     "step-time": training.measure_time,
     "train": fast.measure_train,
     "zonotope": zonotope.measure,

@@ -11,12 +11,15 @@ from localbook.plots.style import METHOD, PALETTE, Look, house_style
 
 RULES: Mapping[str, Look] = METHOD | {
     "sgr-local": METHOD["sgr"],
-    "sgr-uneven": Look("SGR, larger first module", PALETTE["ochre"], "v", "-"),
     "greedy": Look("greedy", PALETTE["ochre"], "p", ":"),
     "dgl": Look("DGL", PALETTE["vermilion"], "P", ":"),
+    "predsim": Look("predsim", PALETTE["vermilion"], "v", ":"),
+    "infopro": Look("InfoPro", PALETTE["vermilion"], "*", ":"),
     "sgr-dgl": Look("SGR on DGL", PALETTE["green"], "X", ":"),
+    "sgr-predsim": Look("SGR on predsim", PALETTE["green"], "<", ":"),
+    "sgr-infopro": Look("SGR on InfoPro", PALETTE["green"], "d", ":"),
 }
-"""How each rule of the large comparisons looks: those on DGL's heads in the colour of the rule."""
+"""How each rule of the large comparisons looks: with SGR in one colour, without in another."""
 
 
 @house_style()

@@ -72,10 +72,10 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_Gradients.apply(*ctx.saved_tensors, slope), None, None, None, None)
+        return (*_BatchNormGradients.apply(*ctx.saved_tensors, slope), None, None, None, None)
 
 
-class _Gradients(torch.autograd.Function):
+class _BatchNormGradients(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, w: Tensor, mean: Tensor, scale: Tensor, slope: Tensor

@@ -89,10 +89,10 @@ class _Convolution(torch.autograd.Function):
         by_x, by_w, by_b = ctx.needs_input_grad[:3]
         weights = ctx.wanted.weights
         mask = (by_x, by_w and weights, by_b and weights)
-        return (*_Gradients.apply(*ctx.saved_tensors, slope, ctx.how, mask), None, None)
+        return (*_ConvolutionGradients.apply(*ctx.saved_tensors, slope, ctx.how, mask), None, None)
 
 
-class _Gradients(torch.autograd.Function):
+class _ConvolutionGradients(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, w: Tensor, slope: Tensor, how: Any, mask: _Mask

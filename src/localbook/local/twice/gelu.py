@@ -34,11 +34,11 @@ class _GELU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Tensor:
-        by_x: Tensor = _Gradient.apply(*ctx.saved_tensors, slope)
+        by_x: Tensor = _GELUGradient.apply(*ctx.saved_tensors, slope)
         return by_x
 
 
-class _Gradient(torch.autograd.Function):
+class _GELUGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(x, slope)

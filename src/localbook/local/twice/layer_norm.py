@@ -60,10 +60,10 @@ class _LayerNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_Gradients.apply(*ctx.saved_tensors, slope), None, None)
+        return (*_LayerNormGradients.apply(*ctx.saved_tensors, slope), None, None)
 
 
-class _Gradients(torch.autograd.Function):
+class _LayerNormGradients(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, w: Tensor, mean: Tensor, scale: Tensor, slope: Tensor
