@@ -1,7 +1,9 @@
 """bfloat16, channels_last and compilation change how a step is computed, and nothing else."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -17,11 +19,16 @@ from localbook.local import (
     ConvNet,
     DirectFeedbackAlignment,
     FeedbackAlignment,
+    InfoPro,
     IsolatedNetwork,
+    LocalLoss,
     PlainLocal,
+    PredSim,
     Rule,
+    equip,
 )
 from localbook.local.precision import autocast
+from localbook.local.rules.compiled import Compiler
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {
@@ -54,7 +61,7 @@ class Step:
 def step(rule: Rule, compute: Compute) -> Step:
     x, y = batch()
     trained = net().train()
-    fast = compute.prepared(trained, rule, x)
+    fast, rule = compute.prepared(trained, rule, x), compute.rule(rule)
     with compute.precision(x.device):
         rule.gradients(fast, compute.arranged(x), y)
     slopes = [p.grad for p in trained.parameters() if p.grad is not None]
@@ -105,7 +112,7 @@ def test_channels_last_reaches_images_and_convolutions() -> None:
 
 # torch's own: its tracer looks at the .grad of a tensor that is no leaf
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-@pytest.mark.parametrize("name", ["bp", "plain", "sgr, forward over reverse"])
+@pytest.mark.parametrize("name", ["bp", "plain", "sgr", "sgr, forward over reverse"])
 def test_compiled_steps_are_the_same_steps(name: str) -> None:
     torch._dynamo.reset()
     plain, compiled = step(RULES[name], Compute()), step(RULES[name], Compute(compile="aot_eager"))
@@ -124,9 +131,89 @@ def test_the_compiled_network_shares_everything_and_leaves_the_other_as_it_was()
     copy.deepcopy(trained)
 
 
-def test_double_backward_cannot_be_compiled() -> None:
-    with pytest.raises(ConfigError, match=r"double backward; take .*forward_over_reverse"):
-        Compute(compile="inductor").prepared(net(), SGR(1.0), batch()[0])
+@dataclass
+class Noting:
+    """A backend that keeps what it is asked to compile, and runs it as it is."""
+
+    graphs: int = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        self.graphs += 1
+        return graph.forward
+
+
+def compiled_by(backend: Noting, rule: SGR) -> Rule:
+    torch._dynamo.reset()
+    return replace(rule, compiler=Compiler(cast(str, backend)))
+
+
+def test_sgr_compiles_once_for_each_module_and_not_again_for_another_weight() -> None:
+    backend, (x, y), trained = Noting(), batch(), net()
+    rule = compiled_by(backend, SGR(1.0))
+    for weight in (1.0, 0.5, 0.25):
+        replace(rule, weight=weight).gradients(trained, x, y)
+    assert backend.graphs == len(trained)
+    rule.gradients(trained, x[:8], y[:8])
+    assert backend.graphs == 2 * len(trained)
+
+
+@pytest.mark.parametrize("loss", [PredSim(), InfoPro(), InfoPro(contrast=True)], ids=repr)
+def test_every_local_loss_compiles(loss: LocalLoss) -> None:
+    x, y = batch()
+    trained = [equip(net(), loss, x, seed=0).train() for _ in range(2)]
+    for part, rule in zip(trained, (SGR(1.0, loss=loss), None), strict=True):
+        (rule or compiled_by(Noting(), SGR(1.0, loss=loss))).gradients(part, x, y)
+    for one, other in zip(*(part.parameters() for part in trained), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None and other.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_compiled_gradients_are_added_to_those_that_are_there() -> None:
+    (x, y), trained = batch(), net()
+    rule = compiled_by(Noting(), SGR(1.0))
+    found = []
+    for _ in range(2):
+        rule.gradients(trained, x, y)
+        found.append([p.grad.clone() for p in trained.parameters() if p.grad is not None])
+    for one, both in zip(*found, strict=True):
+        torch.testing.assert_close(both, 2 * one)
+
+
+def test_a_compiled_step_follows_its_weights_and_leaves_fixed_ones_alone() -> None:
+    x, y = batch()
+    nets = [net(), net()]
+    rules = [SGR(1.0), compiled_by(Noting(), SGR(1.0))]
+    for trained, rule in zip(nets, rules, strict=True):
+        next(trained.heads[0].parameters()).requires_grad_(False)
+        descent = torch.optim.SGD(trained.parameters(), lr=0.1)
+        for _ in range(3):
+            descent.zero_grad()
+            rule.gradients(trained, x, y)
+            descent.step()
+    for one, other in zip(
+        nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+    assert next(nets[1].heads[0].parameters()).grad is None
+
+
+@pytest.mark.parametrize("path", ["double_backward", "forward_over_reverse"])
+def test_compiled_under_autocast_as_without_compiling(path: str) -> None:
+    torch._dynamo.reset()
+    rule = SGR(1.0, path=path)
+    plain, compiled = (
+        step(rule, Compute(bf16=True, compile=backend)) for backend in ("", "aot_eager")
+    )
+    assert differ(compiled, plain) < 1e-5
+
+
+def test_dropout_in_compiled_sgr_is_refused() -> None:
+    x, y = batch()
+    modules = [nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Dropout(0.5)), nn.Linear(8, 8)]
+    trained = IsolatedNetwork(modules, [nn.Linear(8, 4), nn.Linear(8, 4)])
+    with pytest.raises(ConfigError, match=r"random numbers, .* train without compile"):
+        compiled_by(Noting(), SGR(1.0)).gradients(trained, x, y)
 
 
 @pytest.mark.parametrize("rule", [BPFreeSGR(), FeedbackAlignment(), DirectFeedbackAlignment()])

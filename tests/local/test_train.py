@@ -52,6 +52,17 @@ def test_every_rule_learns(rule):
     assert history[-1]["accuracy"][-1] > 0.6
 
 
+def test_a_compiled_training_is_the_same_training():
+    torch._dynamo.reset()
+    data, rule = images(32), SGR(weight=lambda progress: 1.0 + progress)
+    short = replace(SCHEDULE, epochs=2)
+    plain, compiled = (
+        without_times(train(MODEL.build(3, 4, 0), rule, data, data, short, seed=0, compute=compute))
+        for compute in (Compute(), Compute(compile="aot_eager"))
+    )
+    assert compiled == plain
+
+
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_an_interrupted_run_continues_to_the_same_numbers(tmp_path, stop_after):
     data, rule = images(), SGR(weight=1.0)

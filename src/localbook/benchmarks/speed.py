@@ -1,4 +1,4 @@
-"""How much a penalty adds to a step, by distance and path."""
+"""How much a penalty adds to a step, by distance and path, and compiled."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.row import Row, timed
 from localbook.benchmarks.training import Cases, small, step
-from localbook.local import SGR, PlainLocal, Rule
+from localbook.local import SGR, Compute, PlainLocal, Rule
 
 _BATCH = 16
 _WAYS = {
@@ -20,11 +20,21 @@ PENALTIES: Mapping[str, Rule] = {
 }
 
 
-def measure_reconcile(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
-    """Yield the time of a step with each form of the penalty, beside plain local learning."""
+def measure_reconcile(
+    meter: Meter, cases: Cases | None = None, backend: str = "inductor"
+) -> Iterator[Row]:
+    """Yield the time of a step with each form of the penalty, beside plain local learning.
+
+    What is compiled, by a backend of torch.compile, is compiled before its time is taken.
+    """
     (size, build), *_ = (cases or small(_BATCH)).items()  # ResNet-32
-    case = build().on(meter.device)
-    rules: dict[str, Rule] = {"plain local": PlainLocal(), **PENALTIES}
+    case, compute = build().on(meter.device), Compute(compile=backend)
+    compiled = {
+        f"{name}, compiled": compute.rule(rule)
+        for name, rule in _WAYS.items()
+        if name.startswith("squared")
+    }
+    rules: dict[str, Rule] = {"plain local": PlainLocal(), **PENALTIES, **compiled}
     times = meter.compare({name: partial(step, rule, case) for name, rule in rules.items()})
-    for name in PENALTIES:
+    for name in [*PENALTIES, *compiled]:
         yield timed(name, size, times[name], "plain local", times["plain local"])

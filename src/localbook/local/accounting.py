@@ -125,14 +125,17 @@ def account(
         raise ConfigError(f"repeats={repeats} must be at least 1.")
     chosen, compute = {**BASELINES, **rules}, compute or Compute()
     own = {name: copy.deepcopy((nets or {}).get(name, net)).train() for name in chosen}
-    fast = {name: compute.prepared(own[name], rule, x) for name, rule in chosen.items()}
+    fast = {
+        name: (compute.rule(rule), compute.prepared(own[name], rule, x))
+        for name, rule in chosen.items()
+    }
     x = compute.arranged(x)
     times: dict[str, list[float]] = {name: [] for name in chosen}
     peaks: dict[str, int | None] = {}
     with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
         for _ in range(1 + repeats):
-            for name, rule in chosen.items():
-                seconds, peaks[name] = _step(rule, fast[name], x, y, compute)
+            for name in chosen:
+                seconds, peaks[name] = _step(*fast[name], x, y, compute)
                 times[name].append(seconds)
     found = []
     for name, rule in chosen.items():

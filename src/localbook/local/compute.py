@@ -2,7 +2,7 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from localbook.local.rules import (
     FeedbackAlignment,
     Rule,
 )
+from localbook.local.rules.compiled import Compiler
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Compute:
         Keep images and convolutions in the order (N, H, W, C) in memory.
     compile : str
         The torch.compile backend for every module and head, such as ``"inductor"``; none if empty.
+        For SGR it compiles every module's step as a whole, derivatives of gradients included.
     """
 
     bf16: bool = False
@@ -47,6 +49,12 @@ class Compute:
             If the device has no bfloat16.
         """
         return autocast(device, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def rule(self, rule: Rule) -> Rule:
+        """Return the rule to train with; it is the same but for what it is compiled by."""
+        if self.compile and isinstance(rule, SGR):
+            return replace(rule, compiler=Compiler(self.compile))
+        return rule
 
     def arranged(self, x: Tensor) -> Tensor:
         """Return a batch of images (N, C, H, W) in the memory format asked for."""
@@ -77,6 +85,8 @@ class Compute:
             return net
         _check_compiles(rule)
         _check_backend(self.compile)
+        if isinstance(rule, SGR):
+            return net  # its rule compiles whole steps
         modules = [_compiled(module, self.compile) for module in net.local_modules]
         return IsolatedNetwork(modules, [_compiled(head, self.compile) for head in net.heads])
 
@@ -94,11 +104,6 @@ def _check_channels(net: nn.Module, x: Tensor) -> None:
 
 
 def _check_compiles(rule: Rule) -> None:
-    if isinstance(rule, SGR) and rule.path == "double_backward":
-        raise ConfigError(
-            "torch.compile does not support double backward; "
-            'take SGR(path="forward_over_reverse") or train without compile.'
-        )
     if isinstance(rule, BPFreeSGR | FeedbackAlignment | DirectFeedbackAlignment):
         raise ConfigError(
             f"{type(rule).__name__} goes through each layer by hand, so there is nothing for "

@@ -4,7 +4,6 @@ The trainer hands them to a rule in place of labels, so that no rule needs to kn
 cross-entropy takes either.
 """
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from localbook.errors import ConfigError
@@ -12,7 +11,10 @@ from localbook.errors import ConfigError
 
 def onehot(y: Tensor, classes: int) -> Tensor:
     """Return labels (N,) as rows of shares (N, classes); soft targets are returned as they are."""
-    return y if y.is_floating_point() else F.one_hot(y, classes)
+    if y.is_floating_point():
+        return y
+    # F.one_hot looks at the labels themselves, which a graph of operations cannot (rules.compiled).
+    return y.new_zeros(len(y), classes).scatter(1, y[:, None], 1)
 
 
 def smoothed(y: Tensor, classes: int, smoothing: float) -> Tensor:

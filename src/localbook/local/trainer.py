@@ -182,8 +182,9 @@ class _Job:
             ranks.size,
         )
         run = checkpoints.Run(identity, net, own, average)
+        swift = compute.rule(rule)
         return cls(
-            net, fast, average, rule, data, schedule, seed, compute, classes, ranks, own, run
+            net, fast, average, swift, data, schedule, seed, compute, classes, ranks, own, run
         )
 
     @property

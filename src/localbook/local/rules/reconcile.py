@@ -161,6 +161,26 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
     return Step(loss.detach(), out.detach(), delta)
 
 
+@dataclass(frozen=True)
+class Penalised:
+    """A module's step under a penalty, differentiated in one of two ways.
+
+    Attributes
+    ----------
+    path : callable
+        :func:`double_backward` or :func:`forward_over_reverse`.
+    distance : callable
+        From γ and its target to a scalar.
+    """
+
+    path: Callable[[Task, Tensor, Tensor, Penalty], Step]
+    distance: Penalty
+
+    def __call__(self, task: Task, x: Tensor, target: Tensor, weight: float | Tensor) -> Step:
+        """Add the gradients of the local loss plus ``weight`` times the distance."""
+        return self.path(task, x, target, lambda *pair: weight * self.distance(*pair))
+
+
 @cache
 def load_forward_mode() -> None:
     """Make torch load its formulas for forward mode; some versions warn of themselves then."""

@@ -11,9 +11,12 @@ from localbook.errors import ConfigError
 from localbook.local.checks import check_batch_norm
 from localbook.local.network import IsolatedNetwork
 from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.compiled import Compiler
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 from localbook.local.rules.reconcile import (
+    Penalised,
     Penalty,
+    Step,
     Task,
     cosine_distance,
     double_backward,
@@ -64,13 +67,15 @@ class SGR:
         controls of :mod:`localbook.experiments.ablation`.
     path : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
-        ``"forward_over_reverse"``, a second pass through each module, which torch.compile accepts.
+        ``"forward_over_reverse"``, a second pass through each module.
     loss : LocalLoss
         ℓ_l for every module but the last, whose loss is the cross-entropy.
     paying : int or None
         How many modules, drawn anew in every step from torch's global generator, pay the penalty;
         None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
         step costs less.
+    compiler : Compiler, optional
+        Compiles every module's step; :class:`localbook.local.Compute` puts it here.
 
     Raises
     ------
@@ -84,6 +89,7 @@ class SGR:
     path: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
     paying: int | None = None
+    compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
         if self.paying is not None and self.paying < 1:
@@ -98,7 +104,7 @@ class SGR:
             if isinstance(name, str) and name not in known:
                 raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
         if self.path == "forward_over_reverse":
-            load_forward_mode()  # here, for torch.compile had better not see it
+            load_forward_mode()
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
                 if not 0 <= weight < math.inf:
@@ -132,15 +138,15 @@ class SGR:
         weight = self._weight(place)
         task = Task(module, head, module_loss(self.loss, place), signal.y, signal.image)
         x = signal.x.detach()  # gradient isolation: nothing flows back across this line
+        take: Callable[..., Step]
+        values: tuple[Tensor | float, ...]
         if signal.delta is None or weight == 0:
-            step = plain(task, x)
+            take, values = plain, (x,)
         else:
-            step = PATHS[self.path](task, x, signal.delta, self._penalty(weight))
+            distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
+            take, values = Penalised(PATHS[self.path], distance), (x, signal.delta, weight)
+        step = self.compiler.step(take, task, *values) if self.compiler else take(task, *values)
         return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)
-
-    def _penalty(self, weight: float) -> Penalty:
-        distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
-        return lambda gamma, target: weight * distance(gamma, target)
 
     def _weight(self, place: tuple[int, int]) -> float:
         number, modules = place
