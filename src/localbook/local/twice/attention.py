@@ -74,23 +74,45 @@ class _AttentionBackward(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *directions: Tensor) -> tuple[Tensor | None, ...]:
-        query = ctx.saved_tensors[0]
+        query, scale = ctx.saved_tensors[0], ctx.scale
+        if scale is None:
+            scale = query.shape[-1] ** -0.5
         # So few samples at a time that their scores take no more than all the queries.
         few = max(1, len(query) * query.shape[-1] // query.shape[-2])
         parts = zip(*(t.split(few) for t in (*ctx.saved_tensors, *directions)), strict=True)
-        found = [_second(part[:4], part[4:], ctx.scale) for part in parts]
+        found = [_second(*part, scale=scale) for part in parts]
         return (*(torch.cat(pieces) for pieces in zip(*found, strict=True)), None)
 
 
 def _second(
-    saved: tuple[Tensor, ...], directions: tuple[Tensor, ...], scale: float | None
+    q: Tensor, k: Tensor, v: Tensor, slope: Tensor, *directions: Tensor, scale: float
 ) -> tuple[Tensor, ...]:
-    """Return the gradients by q, k, v and the slope of ⟨first derivative, directions⟩."""
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-        inputs = _fresh(*saved)
-        out = FUSED(*inputs[:3], scale=scale)
-        first = grad(out, inputs[:3], inputs[3], create_graph=True)
-    return grad(first, inputs, directions)
+    """Return the gradients by q, k, v and the slope of ⟨first derivative, directions⟩.
+
+    With the weights S = softmax(Z) and P = slope vᵀ the first derivative by the scores Z is
+    S ∘ (P - r), where r are the sums of S ∘ P over each row; by v it is Sᵀ slope. So the directions
+    are met by the scores along A = (u_q kᵀ + q u_kᵀ) · scale, and by the weights along slope u_vᵀ.
+    """
+    u_q, u_k, u_v = directions
+    weights = torch.softmax(q @ k.mT * scale, -1)  # (N, heads, T, S), as all in capitals above
+    by_weights = slope @ v.mT
+    by_weights -= _of_rows(weights, by_weights)  # P - r: of another centre each row, but no matter
+    along = (u_q @ k.mT + q @ u_k.mT) * scale
+    along -= _of_rows(weights, along)  # likewise
+    by_scores, change = weights * by_weights, weights * along
+    twice = along.mul_(by_weights).add_(slope @ u_v.mT)
+    twice -= _of_rows(weights, twice)
+    twice *= weights
+    return (
+        scale * (twice @ k + by_scores @ u_k),
+        scale * (twice.mT @ q + by_scores.mT @ u_q),
+        change.mT @ slope,
+        change @ v + weights @ u_v,
+    )
+
+
+def _of_rows(weights: Tensor, values: Tensor) -> Tensor:
+    return (weights * values).sum(-1, keepdim=True)
 
 
 def _fresh(*tensors: Tensor) -> tuple[Tensor, ...]:
