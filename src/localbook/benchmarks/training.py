@@ -26,6 +26,7 @@ from localbook.local import (
 _MIB = 2**20
 _MODULES = 4
 _BATCH = {"cpu": 16, "cuda": 64}
+_FEW = 4
 _CHECKPOINTED = "checkpointed BP"
 RULES: Mapping[str, Rule] = {
     _CHECKPOINTED: CheckpointedBP(),
@@ -119,8 +120,10 @@ def _counted(meter: Meter) -> Cases:
 
 
 def _timed(meter: Meter) -> Cases:
-    """Return the cases to time: on a processor, a step of the large ones would take too long."""
-    return small(_BATCH["cpu"]) if meter.device == "cpu" else _counted(meter)
+    """Return the cases to time: on a processor, the large ones with fewer images."""
+    if meter.device == "cpu":
+        return {**small(_BATCH["cpu"]), **large(_FEW)}
+    return _counted(meter)
 
 
 def measure_memory(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
@@ -161,7 +164,10 @@ def _held(case: Case) -> dict[str, dict[str, float]]:
 
 
 def measure_time(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
-    """Yield the time of a step without the optimiser's, for every rule."""
+    """Yield the time of a step without the optimiser's, for every rule beside back-propagation.
+
+    And that of SGR beside back-propagation with checkpointing too.
+    """
     for size, build in (cases or _timed(meter)).items():
         case = build().on(meter.device)
         rules: dict[str, Rule] = {"BP": BP(), **RULES}
@@ -170,6 +176,11 @@ def measure_time(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
             limit = _LIMITS.get(name)
             target = None if limit is None else Target("ratio", limit)
             yield timed(name, size, times[name], "BP", times["BP"], target)
+        for name in _LIMITS:
+            yield timed(
+                f"{name}, over checkpointing", size, times[name], _CHECKPOINTED,
+                times[_CHECKPOINTED], Target("ratio", 1.0),
+            )  # fmt: skip
 
 
 def step(rule: Rule, case: Case) -> None:
