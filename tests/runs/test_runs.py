@@ -151,6 +151,15 @@ def test_caption_says_where_numbers_come_from():
         assert part in line
 
 
+def test_caption_names_every_machine_and_version():
+    hardware = {"device": "cpu", "cpu": "other", "cores": 8, "threads": 4}
+    other = record("sgr", hardware=hardware, versions={**record().versions, "torch": "9.9"})
+    line = runs.caption([record(), other])
+    assert f"{record().hardware['cpu']}, " in line
+    assert " and other, 4 threads" in line
+    assert f"torch {record().versions['torch']}, 9.9;" in line
+
+
 def test_caption_refuses_a_mixture():
     with pytest.raises(RecordError, match="these are of 2"):
         runs.caption([record(), record(profile="cpu")])

@@ -26,17 +26,20 @@ def caption(records: Sequence[Record]) -> str:
             f"but these are of {len(groups)}; choose among them with load()."
         )
     first = records[0]
-    machine = first.hardware.get("gpu") or f"{first.hardware['cpu']}, {_threads(first)}"
+    machines = sorted({_machine(r) for r in records})
+    torches = sorted({r.versions["torch"] for r in records})
     commits = sorted({(r.commit or "unknown")[:9] + ("+" if r.dirty else "") for r in records})
     return (
-        f"Recorded on {first.source['test']}; {len(first.seeds)} seeds; {machine}; "
-        f"torch {first.versions['torch']}; commit {', '.join(commits)}; "
+        f"Recorded on {first.source['test']}; {len(first.seeds)} seeds; "
+        f"{' and '.join(machines)}; torch {', '.join(torches)}; commit {', '.join(commits)}; "
         f"{max(r.date for r in records)[:10]}. "
         f"Again: localbook run {first.experiment} --profile {first.profile} "
         f"--data {first.config['setting']['data']}"
     )
 
 
-def _threads(record: Record) -> str:
+def _machine(record: Record) -> str:
+    if gpu := record.hardware.get("gpu"):
+        return str(gpu)
     n = record.hardware["threads"]
-    return f"{n} thread{'s' if n != 1 else ''}"
+    return f"{record.hardware['cpu']}, {n} thread{'s' if n != 1 else ''}"
