@@ -186,6 +186,7 @@ def load_forward_mode() -> None:
     """Make torch load its formulas for forward mode; some versions warn of themselves then."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
         jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
