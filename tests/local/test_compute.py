@@ -216,6 +216,14 @@ def test_dropout_in_compiled_sgr_is_refused() -> None:
         compiled_by(Noting(), SGR(1.0)).gradients(trained, x, y)
 
 
+def test_a_step_that_looks_at_values_cannot_be_compiled() -> None:
+    def distance(gamma: Tensor, target: Tensor) -> Tensor:
+        return (gamma - target).square().sum() / target.square().sum().item()
+
+    with pytest.raises(ConfigError, match=r"looks at values .* train without compile"):
+        compiled_by(Noting(), SGR(1.0, distance)).gradients(net(), *batch())
+
+
 @pytest.mark.parametrize("rule", [BPFreeSGR(), FeedbackAlignment(), DirectFeedbackAlignment()])
 def test_rules_by_hand_cannot_be_compiled(rule: Rule) -> None:
     with pytest.raises(ConfigError, match=r"by hand, .* train without compile"):

@@ -104,7 +104,7 @@ def _graph(whole: _WholeStep, inputs: tuple[Any, ...]) -> GraphModule:
         changed = {name: buffer.clone() for name, buffer in buffers.items()}
         return *functional_call(whole, {**fresh, **changed}, tensors), changed
 
-    graph: GraphModule = make_fx(step)(*inputs)
+    graph = _traced(step, inputs)
     if any(map(_is_random, graph.graph.nodes)):
         raise ConfigError(
             "a module draws random numbers, as dropout and stochastic depth do, and compiled they "
@@ -112,6 +112,19 @@ def _graph(whole: _WholeStep, inputs: tuple[Any, ...]) -> GraphModule:
         )
     graph.graph.eliminate_dead_code()
     graph.recompile()
+    return graph
+
+
+def _traced(step: Callable[..., Any], inputs: tuple[Any, ...]) -> GraphModule:
+    try:
+        graph: GraphModule = make_fx(step)(*inputs)
+    except RuntimeError as error:
+        if "tracing tensor" not in str(error):
+            raise
+        raise ConfigError(
+            "a module, local loss or distance looks at values of tensors, as .item() does, so its "
+            "step cannot be compiled; train without compile."
+        ) from error
     return graph
 
 

@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from localbook.local.replay import RandomState, call_again
 from localbook.local.rules.losses import LocalLoss
-from localbook.local.twice import DifferentiableTwice
+from localbook.local.second_derivatives import DifferentiableTwice
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
 

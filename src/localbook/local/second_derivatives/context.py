@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from localbook.local.twice.attention import FUSED, attention, by_name
-from localbook.local.twice.batch_norm import batch_norm
-from localbook.local.twice.convolution import Wanted, convolution
-from localbook.local.twice.gelu import PLAIN, gelu
-from localbook.local.twice.layer_norm import layer_norm
+from localbook.local.second_derivatives.attention import FUSED, attention, by_name
+from localbook.local.second_derivatives.batch_norm import batch_norm
+from localbook.local.second_derivatives.convolution import Wanted, convolution
+from localbook.local.second_derivatives.gelu import PLAIN, gelu
+from localbook.local.second_derivatives.layer_norm import layer_norm
 
 
 class DifferentiableTwice(TorchFunctionMode):

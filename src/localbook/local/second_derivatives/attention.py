@@ -17,7 +17,7 @@ from torch.autograd import grad
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from localbook.local.twice.autocast import lowered
+from localbook.local.second_derivatives.autocast import lowered
 
 FUSED: Any = F.scaled_dot_product_attention
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from localbook.local import SGR, add_heads, cifar_resnet, saved_bytes, split
-from localbook.local.twice import DifferentiableTwice
-from localbook.local.twice.batch_norm import batch_norm
-from localbook.local.twice.convolution import convolution
-from localbook.local.twice.gelu import gelu
-from localbook.local.twice.layer_norm import layer_norm
+from localbook.local.second_derivatives import DifferentiableTwice
+from localbook.local.second_derivatives.batch_norm import batch_norm
+from localbook.local.second_derivatives.convolution import convolution
+from localbook.local.second_derivatives.gelu import gelu
+from localbook.local.second_derivatives.layer_norm import layer_norm
 
 Function = Callable[..., Tensor]
 
@@ -279,8 +279,8 @@ def test_a_step_of_sgr_saves_no_more_than_with_pytorch_s_own(monkeypatch):
     x, y = torch.randn(8, 3, 16, 16), torch.arange(8)
     net = add_heads(split(cifar_resnet(8, seed=0), 3, x).modules, "conv", x, y, seed=0)
     own = saved_bytes(SGR(1.0), net, x, y).peak
-    monkeypatch.setattr("localbook.local.twice.mode.convolution", _pytorch_s)
-    monkeypatch.setattr("localbook.local.twice.mode.batch_norm", F.batch_norm)
+    monkeypatch.setattr("localbook.local.second_derivatives.context.convolution", _pytorch_s)
+    monkeypatch.setattr("localbook.local.second_derivatives.context.batch_norm", F.batch_norm)
     assert own <= 1.02 * saved_bytes(SGR(1.0), net, x, y).peak
 
 

@@ -13,11 +13,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from localbook.benchmarks.meter import Meter
 from localbook.benchmarks.row import Row, Target, timed
-from localbook.local.twice.attention import attention
-from localbook.local.twice.batch_norm import batch_norm
-from localbook.local.twice.convolution import convolution
-from localbook.local.twice.gelu import gelu
-from localbook.local.twice.layer_norm import layer_norm
+from localbook.local.second_derivatives.attention import attention
+from localbook.local.second_derivatives.batch_norm import batch_norm
+from localbook.local.second_derivatives.convolution import convolution
+from localbook.local.second_derivatives.gelu import gelu
+from localbook.local.second_derivatives.layer_norm import layer_norm
 
 _Function = Callable[..., Tensor]
 _TARGET = Target("ratio", 1.0)

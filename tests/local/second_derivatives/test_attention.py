@@ -20,8 +20,8 @@ from localbook.local import (
     small_vit,
     split,
 )
-from localbook.local.twice import DifferentiableTwice
-from localbook.local.twice.attention import attention
+from localbook.local.second_derivatives import DifferentiableTwice
+from localbook.local.second_derivatives.attention import attention
 
 
 def tensors(
@@ -178,5 +178,5 @@ def saved(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> int:
 def test_what_a_step_of_sgr_holds_does_not_grow_with_the_square_of_the_tokens(count, monkeypatch):
     linear = growth(BP(), count)
     assert growth(SGR(1.0), count) < 1.15 * linear
-    monkeypatch.setattr("localbook.local.twice.mode.attention", by_formula)
+    monkeypatch.setattr("localbook.local.second_derivatives.context.attention", by_formula)
     assert growth(SGR(1.0), count) > 1.3 * linear

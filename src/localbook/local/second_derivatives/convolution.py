@@ -1,8 +1,8 @@
 """Convolution with a second derivative made of the kernels of the first.
 
-PyTorch composes the second derivative of a convolution of convolutions with transposed tensors, for
-which libraries have no fast kernels. But the convolution y = x * w is bilinear: with ∂x, ∂w the
-gradients for a slope v, what ⟨∂x, u⟩ = ⟨v, u * w⟩ has for derivatives is made by the same kernels,
+PyTorch composes the second derivative of a convolution of convolutions with transposed tensors,
+which are slower. But the convolution y = x * w is bilinear: with ∂x, ∂w the gradients for a slope
+v, what ⟨∂x, u⟩ = ⟨v, u * w⟩ has for derivatives is made by the same kernels,
 
     by v: u * w,    by w: ∂w, with u in place of x,
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from localbook.local.twice.autocast import lowered
+from localbook.local.second_derivatives.autocast import lowered
 
 _Size = int | tuple[int, ...] | list[int]
 _Mask = tuple[bool, bool, bool]

@@ -1,0 +1,12 @@
+"""Operations whose second derivative is slow or missing in PyTorch, with a better one.
+
+Double backward differentiates a module's backward pass. There PyTorch composes the second
+derivative of a convolution of slow ones, those of BatchNorm, LayerNorm and GELU of many passes over
+their input, and that of attention of its square matrices of scores; its fused kernels of attention
+have none. In the context :class:`DifferentiableTwice` all five are replaced. Results and first
+derivatives stay those of PyTorch's own kernels.
+"""
+
+from localbook.local.second_derivatives.context import DifferentiableTwice
+
+__all__ = ["DifferentiableTwice"]
