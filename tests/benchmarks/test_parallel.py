@@ -1,8 +1,9 @@
 import pytest
 
 from localbook import benchmarks
-from localbook.benchmarks import Meter, parallel
+from localbook.benchmarks import Meter
 from localbook.benchmarks.link import bytes_a_second
+from localbook.benchmarks.training import parallel
 from localbook.local import PlainLocal
 
 

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 
 from localbook.benchmarks import Meter
-from localbook.benchmarks.profile import KINDS, by_kind, measure
+from localbook.benchmarks.training.profile import KINDS, by_kind, measure
 from tests.benchmarks.test_training import tiny
 
 PRODUCTS, NORMALISATION, REST = KINDS

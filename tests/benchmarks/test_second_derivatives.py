@@ -1,7 +1,7 @@
 import torch
 
 from localbook.benchmarks import Meter
-from localbook.benchmarks.second_derivatives import OPERATIONS, measure
+from localbook.benchmarks.training.second_derivatives import OPERATIONS, measure
 
 
 def small(shape):

@@ -3,9 +3,9 @@ import torch
 
 from localbook import runs
 from localbook.experiments import run, setting
-from localbook.experiments.ablation import VARIANTS, shuffled_target, zero_target
+from localbook.experiments.comparisons.ablation import VARIANTS, shuffled_target, zero_target
 from localbook.local import SGR, ConvNet, PlainLocal
-from localbook.local.rules.reconcile import squared_distance
+from localbook.local.rules.sgr.step import squared_distance
 
 G = torch.Generator().manual_seed(0)
 GAMMA, TARGET = (torch.randn(5, 3, 2, 2, generator=G) for _ in range(2))

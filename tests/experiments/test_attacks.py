@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from localbook import runs
-from localbook.experiments import attacks, run, setting
-from localbook.experiments.attack_methods import ATTACKS
-from localbook.experiments.attacks import TROPICAL_ATTACK, network, trained
+from localbook.experiments import run, setting
+from localbook.experiments.attacks import experiment as attacks
+from localbook.experiments.attacks.experiment import TROPICAL_ATTACK, network, trained
+from localbook.experiments.attacks.methods import ATTACKS
 
 NAME = "tropical-attack"
 TINY = replace(

@@ -6,9 +6,9 @@ import torch
 
 from localbook import data, runs
 from localbook.data.batches import DeviceImages
+from localbook.depths import head_networks
 from localbook.experiments import EXPERIMENTS, run, setting
-from localbook.experiments.boundaries import chain, geometry
-from localbook.experiments.depths import head_networks
+from localbook.experiments.comparisons.boundaries import chain, geometry
 from localbook.local import Schedule
 from localbook.tropical import linear_regions, plane_through
 

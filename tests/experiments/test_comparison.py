@@ -63,7 +63,7 @@ def test_the_candidate_with_the_best_validation_accuracy_is_chosen(tiny, tmp_pat
 
 
 def test_a_candidate_that_diverges_loses(tiny, tmp_path, monkeypatch):
-    from localbook.experiments import comparison
+    from localbook.experiments.comparisons import compare as comparison
 
     original = comparison.train
 
@@ -85,7 +85,7 @@ def test_what_is_recorded_is_not_run_again(tiny, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("localbook.experiments.comparison.train", refuse)
+    monkeypatch.setattr("localbook.experiments.comparisons.compare.train", refuse)
     assert [path.read_text() for path in run(NAME, out=tmp_path)] == first
 
 
@@ -97,7 +97,7 @@ def test_a_record_of_other_settings_is_not_overwritten(tiny, tmp_path):
 
 def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch):
     whole = [runs.read(path) for path in run(NAME, out=tmp_path / "whole")]
-    from localbook.experiments import comparison
+    from localbook.experiments.comparisons import compare as comparison
 
     epochs = 0
 

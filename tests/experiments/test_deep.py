@@ -5,7 +5,7 @@ import pytest
 from localbook import data, runs
 from localbook.errors import ConfigError
 from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
-from localbook.experiments.methods import Method
+from localbook.experiments.comparisons.rules import Method
 from localbook.local import Schedule
 
 DEEP = ("cifar10", "imagenet-subset")

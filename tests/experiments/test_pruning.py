@@ -7,8 +7,8 @@ import torch
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments import EXPERIMENTS, run
-from localbook.experiments.pruning_methods import METHODS, Trained, zeroing
-from localbook.experiments.pruning_nets import Samples, fully_connected, linear_layers, measure
+from localbook.experiments.pruning.methods import METHODS, Trained, zeroing
+from localbook.experiments.pruning.networks import Samples, fully_connected, linear_layers, measure
 
 NAME = "tropical-pruning"
 TINY = replace(
@@ -68,7 +68,7 @@ def test_methods_apart_give_the_same_records_as_methods_together(tiny, tmp_path)
 
 
 def test_an_interrupted_run_continues_to_the_same_numbers(tiny, tmp_path, monkeypatch):
-    from localbook.experiments import pruning
+    from localbook.experiments.pruning import experiment as pruning
 
     (whole,) = run(NAME, out=tmp_path / "whole", methods=["tropical"])
     original, calls = pruning._measured, []

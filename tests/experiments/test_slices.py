@@ -6,10 +6,15 @@ import torch
 
 from localbook import data, runs
 from localbook.data.batches import DeviceImages
+from localbook.depths import head_networks
 from localbook.experiments import EXPERIMENTS, run, setting
-from localbook.experiments.depths import head_networks
+from localbook.experiments.comparisons.slices import (
+    boundaries,
+    convolutional,
+    residual,
+    unexplained,
+)
 from localbook.experiments.image_planes import image_plane
-from localbook.experiments.slices import boundaries, convolutional, residual, unexplained
 from localbook.local import Schedule
 from localbook.tropical import decision_boundary
 

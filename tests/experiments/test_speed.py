@@ -6,7 +6,7 @@ import torch
 from localbook import data, runs
 from localbook.data.batches import DeviceImages
 from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
-from localbook.experiments.speed import _mirrored
+from localbook.experiments.comparisons.speed import _mirrored
 
 NAME = "cifar10-speed"
 

@@ -6,7 +6,12 @@ import torch
 from localbook import data
 from localbook.errors import ConfigError
 from localbook.experiments import Job, setting
-from localbook.experiments.unfinished import keep_rows, keep_tensors, kept_rows, kept_tensors
+from localbook.experiments.harness.unfinished import (
+    keep_rows,
+    keep_tensors,
+    kept_rows,
+    kept_tensors,
+)
 
 SETS = {split: data.load("digits", split) for split in data.SPLITS}
 ROWS = [{"seed": 0, "score": 0.5}]

@@ -9,7 +9,7 @@ from localbook.data import ImageSet
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError
 from localbook.local import BP, ConvNet, IsolatedNetwork, PlainLocal, Schedule, train
-from localbook.local.checks import check_inputs
+from localbook.local.networks.checks import check_inputs
 
 SCHEDULE = Schedule(epochs=1, batch_size=4, lr=0.1)
 

@@ -28,7 +28,7 @@ from localbook.local import (
     equip,
 )
 from localbook.local.precision import autocast
-from localbook.local.rules.compiled import Compiler
+from localbook.local.rules.sgr.compiled import Compiler
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {

@@ -20,7 +20,7 @@ from localbook.local import (
     split,
     telescope,
 )
-from localbook.local.heads import add_heads
+from localbook.local.networks.heads import add_heads
 
 
 def batch(n=6, side=8, dtype=torch.float32):

@@ -6,7 +6,7 @@ from torch import nn
 
 from localbook.errors import ConfigError
 from localbook.local import ConvNet, IsolatedNetwork, activations, linear_probe, small_vit, split
-from localbook.local.heads import add_heads
+from localbook.local.networks.heads import add_heads
 
 
 def batches(seed, sizes=(40, 25, 7), classes=4, side=8):

@@ -11,7 +11,7 @@ from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
 from localbook.errors import ConfigError
 from localbook.local import BP, Schedule, isolated_airbench, train
-from localbook.local.drawing import batches, optimiser, set_rate
+from localbook.local.training.batches import batches, optimiser, set_rate
 
 FAST = Schedule(
     epochs=4,

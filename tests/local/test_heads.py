@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.heads import HEADS, Cost, add_heads, check_labels, cost, make_head
-from localbook.local.models import cifar_resnet, small_vit
-from localbook.local.split import split
+from localbook.local.networks.heads import HEADS, Cost, add_heads, check_labels, cost, make_head
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.split import split
 
 CLASSES = 10
 FIXED = ("random", "orthogonal", "simplex_etf")

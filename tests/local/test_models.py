@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.models import ResidualBlock, cifar_resnet, small_vit
+from localbook.local.networks.models import ResidualBlock, cifar_resnet, small_vit
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,16 @@ from localbook.local import (
     PlainLocal,
     PredSim,
     Schedule,
-    checkpoint,
     parallel,
     split,
 )
-from localbook.local.parallel import kept
+from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import fields, form_of, signal_of
 from localbook.local.parallel.part import check_rule, form_after, shape_after, wants_image
 from localbook.local.parallel.result import joint
 from localbook.local.parallel.setup import check
 from localbook.local.rules import BPFreeSGR, InfoPro, Signal
+from localbook.local.training import checkpoint
 
 PLAIN = Schedule(epochs=1, batch_size=8, lr=0.1)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from localbook.errors import ConfigError
-from localbook.local.ranks import Ranks, joined
+from localbook.local.training.ranks import Ranks, joined
 
 JOB = """
 import sys
@@ -22,7 +22,7 @@ from torch import nn
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
 from localbook.local import SGR, IsolatedNetwork, Schedule, train
-from localbook.local.ranks import joined
+from localbook.local.training.ranks import joined
 
 out = Path(sys.argv[1])
 rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from torch import nn
 
 from localbook.errors import ConfigError
 from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal
-from localbook.local.rules.sgr import squared_distance
+from localbook.local.rules.sgr.rule import squared_distance
 
 RULES = [BP(), PlainLocal(), SGR(weight=2.0)]
 names = [type(rule).__name__ for rule in RULES]

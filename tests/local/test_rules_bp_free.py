@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from localbook.errors import ConfigError
 from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule
-from localbook.local.heads import add_heads
+from localbook.local.networks.heads import add_heads
 from localbook.local.rules import BPFreeSGR
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local import BP, ConvNet, IsolatedNetwork, Rule, cifar_resnet
-from localbook.local.heads import add_heads
+from localbook.local.networks.heads import add_heads
+from localbook.local.networks.split import split
 from localbook.local.rules import DirectFeedbackAlignment, FeedbackAlignment
 from localbook.local.rules.feedback import going_back_through, layers, random_weights
-from localbook.local.split import split
 
 RULES = [FeedbackAlignment(seed=3), DirectFeedbackAlignment(seed=3)]
 SIZES = (5, 6, 4, 7)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, small_vit
-from localbook.local.heads import add_heads
+from localbook.local.networks.heads import add_heads
+from localbook.local.networks.split import split
 from localbook.local.rules import CrossEntropy, Greedy, InfoPro, LocalLoss, PredSim, equip
 from localbook.local.rules.infopro import class_contrast
 from localbook.local.rules.predsim import similarities
-from localbook.local.split import split
 
 LOSSES: dict[str, LocalLoss] = {
     "predsim": PredSim(0.6),

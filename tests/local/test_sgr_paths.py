@@ -11,12 +11,12 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from localbook.errors import ConfigError
 from localbook.local import ConvNet, IsolatedNetwork, PlainLocal
-from localbook.local.heads import add_heads
-from localbook.local.models import cifar_resnet, small_vit
+from localbook.local.networks.heads import add_heads
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.split import split
 from localbook.local.precision import autocast
-from localbook.local.rules.reconcile import cosine_distance, relative_distance
-from localbook.local.rules.sgr import SGR, squared_distance
-from localbook.local.split import split
+from localbook.local.rules.sgr.rule import SGR, squared_distance
+from localbook.local.rules.sgr.step import cosine_distance, relative_distance
 
 PATHS = ("double_backward", "forward_over_reverse")
 DISTANCES = ("squared", "relative", "cosine")

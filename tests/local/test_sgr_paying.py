@@ -8,7 +8,7 @@ from torch import nn
 
 from localbook.errors import ConfigError
 from localbook.local import SGR, IsolatedNetwork
-from localbook.local.rules.sgr import _drawn
+from localbook.local.rules.sgr.rule import _drawn
 
 PATHS = ("double_backward", "forward_over_reverse")
 

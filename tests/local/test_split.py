@@ -12,8 +12,8 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from localbook.errors import ConfigError
-from localbook.local.models import cifar_resnet, small_vit
-from localbook.local.split import Split, cut_points, partition, split
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.split import Split, cut_points, partition, split
 
 
 def images(side: int = 32) -> Tensor:

@@ -23,7 +23,7 @@ from localbook.local import (
     equip,
     with_length_norm,
 )
-from localbook.local.targets import mixed, onehot, smoothed
+from localbook.local.rules.targets import mixed, onehot, smoothed
 
 CLASSES = 4
 

@@ -1,5 +1,5 @@
 from localbook.plots import RULES, accuracy_against_price, share_by_modules, svg
-from localbook.plots.compared import undominated
+from localbook.plots.chapters.compared import undominated
 
 SHARES = {"local": [0.5, 0.2], "sgr-dgl": [0.9, 0.5]}
 PRICES = {"bp": 4.0, "checkpointed": 2.0, "local": 1.0, "sgr-dgl": 3.0}

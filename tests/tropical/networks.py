@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
-from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.networks.network import ReLUNetwork
 
 
 def random_network(*widths, seed=0):

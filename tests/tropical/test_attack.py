@@ -12,9 +12,9 @@ from scipy.optimize import linprog, minimize
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attack import smallest_weight_change, tropical_attack
-from localbook.tropical.attack_gradient import feasible_box
-from localbook.tropical.attack_penalty import Penalty, least_weights
+from localbook.tropical.attacks.gradient import feasible_box
+from localbook.tropical.attacks.penalty import Penalty, least_weights
+from localbook.tropical.attacks.tropical import smallest_weight_change, tropical_attack
 
 DEEP = (12, 20, 15, 4)
 

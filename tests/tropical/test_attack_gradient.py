@@ -6,7 +6,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attack_gradient import fgsm, pgd
+from localbook.tropical.attacks.gradient import fgsm, pgd
 
 
 def network(n=12, hidden=20, classes=4, seed=0):

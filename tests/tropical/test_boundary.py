@@ -4,9 +4,9 @@ import torch
 from hypothesis import assume, given, settings
 
 from localbook.errors import GeometryError
-from localbook.tropical.boundary import decision_boundary
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.plane import plane_through
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import plane_through
+from localbook.tropical.regions.boundary import decision_boundary
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.reference_cells import area, contains, distance_to_segments, tie_points
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.conversion import as_network, from_torch
-from localbook.tropical.network import ReLUNetwork
+from localbook.tropical.networks.from_torch import as_network, from_torch
+from localbook.tropical.networks.network import ReLUNetwork
 
 
 def settled(*layers, shape, seed=0):
@@ -183,9 +183,9 @@ def test_patterns_say_which_neurons_are_on():
 def test_torch_is_only_imported_for_torch_models():
     code = (
         "import sys, numpy as np\n"
-        "from localbook.tropical.boundary import decision_boundary\n"
-        "from localbook.tropical.regions import linear_regions\n"
-        "from localbook.tropical.network import ReLUNetwork\n"
+        "from localbook.tropical.regions.boundary import decision_boundary\n"
+        "from localbook.tropical.regions.linear_regions import linear_regions\n"
+        "from localbook.tropical.networks.network import ReLUNetwork\n"
         "n = ReLUNetwork((np.eye(2), np.eye(2)), (np.zeros(2), np.zeros(2)))\n"
         "decision_boundary(n, ((-1, 1), (-1, 1))), linear_regions(n, ((-1, 1), (-1, 1)))\n"
         "assert 'torch' not in sys.modules\n"

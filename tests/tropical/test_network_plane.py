@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.plane import plane_through
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import plane_through
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

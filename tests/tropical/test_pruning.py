@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from localbook import tropical
 from localbook.errors import ConfigError
-from localbook.tropical.pruning import (
+from localbook.tropical.pruning.objective import (
     Generators,
     class_weights,
     fit_rows,

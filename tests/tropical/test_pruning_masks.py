@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
-from localbook.tropical.pruning import generators
-from localbook.tropical.pruning_costs import neuron_costs, weight_costs
-from localbook.tropical.pruning_masks import (
+from localbook.tropical.pruning.costs import neuron_costs, weight_costs
+from localbook.tropical.pruning.masks import (
     class_blind,
     class_distribution,
     class_uniform,
@@ -20,6 +19,7 @@ from localbook.tropical.pruning_masks import (
     snip,
     without_neurons,
 )
+from localbook.tropical.pruning.objective import generators
 from tests.tropical.networks import random_network
 
 few = settings(deadline=None, max_examples=60, derandomize=True)

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.plane import plane_through
-from localbook.tropical.regions import linear_regions
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import plane_through
+from localbook.tropical.regions.linear_regions import linear_regions
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.reference_cells import all_regions, area
 

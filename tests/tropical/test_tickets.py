@@ -18,7 +18,7 @@ from localbook.tropical import (
     magnitude_masks,
     masked,
 )
-from localbook.tropical.ticket_training import Training, accuracy, ticket_trainer
+from localbook.tropical.tickets.training import Training, accuracy, ticket_trainer
 from tests.tropical.networks import random_network
 
 METHODS = ("rewind", "reinit", "finetune")

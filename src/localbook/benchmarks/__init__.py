@@ -1,10 +1,10 @@
 """Benchmarks: one question each, answered by ratios to baselines that run in the same process."""
 
-from localbook.benchmarks.meter import Meter, Timing
-from localbook.benchmarks.record import Benchmark, load, read, write
-from localbook.benchmarks.row import Row, Target
+from localbook.benchmarks.harness.meter import Meter, Timing
+from localbook.benchmarks.harness.record import Benchmark, load, read, write
+from localbook.benchmarks.harness.row import Row, Target
+from localbook.benchmarks.harness.tables import caption, table
 from localbook.benchmarks.run import BENCHMARKS, run
-from localbook.benchmarks.tables import caption, table
 
 __all__ = [
     "BENCHMARKS",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from localbook.benchmarks.meter import Meter
+from localbook.benchmarks.harness.meter import Meter
 from localbook.errors import ConfigError
 
 RUN_THERE = ("memory", "reconcile", "second-derivatives", "step-time", "train")

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.plane import Box
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import Box
 
 BOX: Box = ((-2.0, 2.0), (-2.0, 2.0))
 

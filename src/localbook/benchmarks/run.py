@@ -2,22 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import (
-    book,
-    boundary,
-    fast,
-    parallel,
-    profile,
-    regions,
-    second_derivatives,
-    speed,
-    training,
-    zonotope,
-)
+from localbook.benchmarks import book
+from localbook.benchmarks.geometry import boundary, regions, zonotope
 from localbook.benchmarks.gpu import gpu_meter
-from localbook.benchmarks.meter import Meter
-from localbook.benchmarks.record import GPU, Benchmark
-from localbook.benchmarks.row import Row
+from localbook.benchmarks.harness.meter import Meter
+from localbook.benchmarks.harness.record import GPU, Benchmark
+from localbook.benchmarks.harness.row import Row
+from localbook.benchmarks.training import parallel, profile, second_derivatives
+from localbook.benchmarks.training import penalties as speed
+from localbook.benchmarks.training import steps as training
+from localbook.benchmarks.training import whole as fast
 from localbook.errors import ConfigError
 from localbook.runs import provenance
 

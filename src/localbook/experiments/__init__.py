@@ -1,7 +1,7 @@
 """The book's experiments: what each profile means, and how an experiment becomes run records."""
 
 from localbook.experiments.catalogue import EXPERIMENTS, PROFILES, setting
-from localbook.experiments.registry import Experiment, Job, Outcome, Setting
+from localbook.experiments.harness.job import Experiment, Job, Outcome, Setting
 from localbook.experiments.runner import run
 from localbook.experiments.sweep import sweep
 

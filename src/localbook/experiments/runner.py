@@ -12,7 +12,7 @@ from localbook import data as images
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments.catalogue import EXPERIMENTS, setting
-from localbook.experiments.registry import Job, Outcome, Row, Setting
+from localbook.experiments.harness.job import Job, Outcome, Row, Setting
 
 
 def run(

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from localbook.data import ImageSet
 from localbook.errors import TrainingError
-from localbook.experiments.registry import Experiment, Job, Outcome, Row
-from localbook.experiments.unfinished import keep_rows, kept_rows
+from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
+from localbook.experiments.harness.unfinished import keep_rows, kept_rows
 from localbook.progress import Progress
 from localbook.tropical import dual_distance, dual_polytope
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.ticket_training import Training, accuracy, ticket_trainer
-from localbook.tropical.tickets import (
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.tickets.iterative import (
     Initialisation,
     Method,
     Pruning,
@@ -26,6 +25,7 @@ from localbook.tropical.tickets import (
     initial_network,
     iterative_pruning,
 )
+from localbook.tropical.tickets.training import Training, accuracy, ticket_trainer
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
 _FRESH = 1000  # reinit's weights for round k have the seed + 1000 k

@@ -1,18 +1,18 @@
 """Local learning: gradient-isolated modules, the rules that train them, and what to measure."""
 
-from localbook.local.accounting import Account, account
-from localbook.local.airbench import airbench, isolated_airbench
-from localbook.local.compute import Compute
-from localbook.local.diagnostics import Discord, accuracy, discord
-from localbook.local.diagnostics_alignment import Alignment, Telescope, alignment, telescope
-from localbook.local.diagnostics_exit import EarlyExit, early_exit
-from localbook.local.diagnostics_probe import activations, linear_probe
-from localbook.local.diagnostics_similarity import Matching, linear_cka, match_neurons
-from localbook.local.heads import HEADS, add_heads, check_labels, cost, make_head
-from localbook.local.live import live_bytes
-from localbook.local.memory import SavedBytes, saved_bytes, saved_course
-from localbook.local.models import cifar_resnet, small_vit
-from localbook.local.network import ConvNet, IsolatedNetwork, linear_head
+from localbook.local.costs.account import Account, account
+from localbook.local.costs.live import live_bytes
+from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
+from localbook.local.diagnostics.alignment import Alignment, Telescope, alignment, telescope
+from localbook.local.diagnostics.discord import Discord, accuracy, discord
+from localbook.local.diagnostics.early_exit import EarlyExit, early_exit
+from localbook.local.diagnostics.probes import activations, linear_probe
+from localbook.local.diagnostics.similarity import Matching, linear_cka, match_neurons
+from localbook.local.networks.airbench import airbench, isolated_airbench
+from localbook.local.networks.heads import HEADS, add_heads, check_labels, cost, make_head
+from localbook.local.networks.isolated import ConvNet, IsolatedNetwork, linear_head
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.split import Split, cut_points, split
 from localbook.local.reporting import figures, memory_used
 from localbook.local.rules import (
     BP,
@@ -36,9 +36,9 @@ from localbook.local.rules import (
     with_dgl_heads,
     with_length_norm,
 )
-from localbook.local.schedule import Schedule
-from localbook.local.split import Split, cut_points, split
-from localbook.local.trainer import train
+from localbook.local.training.compute import Compute
+from localbook.local.training.schedule import Schedule
+from localbook.local.training.trainer import train
 
 __all__ = [
     "BP",

@@ -4,59 +4,64 @@ Functions here draw what they are given and compute nothing; each returns a matp
 :func:`show` puts into a notebook.
 """
 
-from localbook.plots.ablation import against_weight, contours, errors_by_step, seeds_by_variant
-from localbook.plots.attacks import (
+from localbook.plots.chapters.attacks import (
     AttackFrame,
     attack_panels,
     seeds_by_name,
     success_by_bound,
 )
-from localbook.plots.compared import RULES, accuracy_against_price, share_by_modules
-from localbook.plots.convergence import final_losses, losses_and_bounds, paths_and_losses
-from localbook.plots.costs import bytes_by_depth, bytes_over_step, cost_ratios, step_timeline
-from localbook.plots.dependence import dependence
-from localbook.plots.depths import DepthPanel, boundaries_by_module, measure_by_module
-from localbook.plots.duals import hypersurface_and_dual, hypersurfaces
-from localbook.plots.explore import explore
-from localbook.plots.figure import new_figure, show, svg
-from localbook.plots.images import image_grid
-from localbook.plots.isolation import isolation_diagram
-from localbook.plots.parallel import (
+from localbook.plots.chapters.compared import RULES, accuracy_against_price, share_by_modules
+from localbook.plots.chapters.convergence import final_losses, losses_and_bounds, paths_and_losses
+from localbook.plots.chapters.costs import (
+    bytes_by_depth,
+    bytes_over_step,
+    cost_ratios,
+    step_timeline,
+)
+from localbook.plots.chapters.dependence import dependence
+from localbook.plots.chapters.depths import DepthPanel, boundaries_by_module, measure_by_module
+from localbook.plots.chapters.duals import hypersurface_and_dual, hypersurfaces
+from localbook.plots.chapters.isolation import isolation_diagram
+from localbook.plots.chapters.parallel import (
     accuracy_by_staleness,
     speed_up_by_modules,
     update_timeline,
 )
-from localbook.plots.polynomials import (
+from localbook.plots.chapters.polynomials import (
     DualPanel,
     curves,
     curves_and_duals,
     graph_and_lift,
     subdivisions,
 )
-from localbook.plots.probes import (
+from localbook.plots.chapters.probes import (
     exit_curves,
     matched_neurons,
     probes_by_depth,
     similarity_maps,
 )
-from localbook.plots.pruning import PRUNING, accuracy_by_compression, before_and_after
-from localbook.plots.regions import RegionPanel, class_map, region_counts, region_panels
-from localbook.plots.slider import slider
-from localbook.plots.style import METHOD, PALETTE
-from localbook.plots.tickets import (
+from localbook.plots.chapters.pruning import PRUNING, accuracy_by_compression, before_and_after
+from localbook.plots.chapters.regions import RegionPanel, class_map, region_counts, region_panels
+from localbook.plots.chapters.sgr import against_weight, contours, errors_by_step, seeds_by_variant
+from localbook.plots.chapters.tickets import (
     distance_against_accuracy,
     dual_and_boundary,
     margins,
     over_pruning,
 )
-from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
-from localbook.plots.turn import Body, turn
-from localbook.plots.zonotopes import (
+from localbook.plots.chapters.zonotopes import (
     hull_of_polygons,
     support_direction,
     times_by_size,
     zonotope_growth,
 )
+from localbook.plots.figure import new_figure, show, svg
+from localbook.plots.images import image_grid
+from localbook.plots.interactive.explore import explore
+from localbook.plots.interactive.slider import slider
+from localbook.plots.interactive.turn import Body, turn
+from localbook.plots.style import METHOD, PALETTE
+from localbook.plots.training import accuracy_by_module, over_epochs, seeds_by_method
 
 __all__ = [
     "METHOD",

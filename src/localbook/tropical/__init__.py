@@ -1,23 +1,31 @@
 """Tropical geometry of ReLU networks: polynomials, zonotopes, exact boundaries and regions."""
 
-from localbook.tropical.algebra import TropicalPolynomial, TropicalRational, variables
-from localbook.tropical.algebra_hypersurface import Hypersurface, hypersurface
-from localbook.tropical.algebra_subdivision import Subdivision, dual_subdivision, essential
-from localbook.tropical.boundary import DecisionBoundary, decision_boundary
-from localbook.tropical.conversion import from_torch
-from localbook.tropical.dual import DualPolytope, decision_polynomial, dual_polytope
-from localbook.tropical.dual_distance import DualDistance, dual_distance
-from localbook.tropical.hull_zonotopes import ZonotopeHull, hull_of_zonotopes
-from localbook.tropical.lifted import (
+from localbook.tropical.dual.branches import (
     LiftedZonotopes,
     common_factor,
     paper_branches,
     quotient,
     reduced_branches,
 )
-from localbook.tropical.network import ReLUNetwork
-from localbook.tropical.plane import Plane, plane_through
-from localbook.tropical.pruning import (
+from localbook.tropical.dual.distance import DualDistance, dual_distance
+from localbook.tropical.dual.polytope import DualPolytope, decision_polynomial, dual_polytope
+from localbook.tropical.networks.from_torch import from_torch
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import Plane, plane_through
+from localbook.tropical.polynomials.algebra import TropicalPolynomial, TropicalRational, variables
+from localbook.tropical.polynomials.hypersurface import Hypersurface, hypersurface
+from localbook.tropical.polynomials.subdivision import Subdivision, dual_subdivision, essential
+from localbook.tropical.pruning.costs import neuron_costs, weight_costs
+from localbook.tropical.pruning.masks import (
+    class_blind,
+    class_distribution,
+    class_uniform,
+    keep_neurons,
+    keep_weights,
+    snip,
+    without_neurons,
+)
+from localbook.tropical.pruning.objective import (
     Generators,
     PrunedNetwork,
     class_weights,
@@ -28,18 +36,9 @@ from localbook.tropical.pruning import (
     prune_block,
     pruning_objective,
 )
-from localbook.tropical.pruning_costs import neuron_costs, weight_costs
-from localbook.tropical.pruning_masks import (
-    class_blind,
-    class_distribution,
-    class_uniform,
-    keep_neurons,
-    keep_weights,
-    snip,
-    without_neurons,
-)
-from localbook.tropical.regions import LinearRegions, linear_regions
-from localbook.tropical.tickets import (
+from localbook.tropical.regions.boundary import DecisionBoundary, decision_boundary
+from localbook.tropical.regions.linear_regions import LinearRegions, linear_regions
+from localbook.tropical.tickets.iterative import (
     Pruning,
     Round,
     initial_network,
@@ -48,9 +47,10 @@ from localbook.tropical.tickets import (
     masked,
 )
 from localbook.tropical.tolerance import TOLERANCE, Tolerance
-from localbook.tropical.zonotope import Zonotope
-from localbook.tropical.zonotope_exact import exact_vertices
-from localbook.tropical.zonotope_hausdorff import hausdorff
+from localbook.tropical.zonotopes.exact import exact_vertices
+from localbook.tropical.zonotopes.hausdorff import hausdorff
+from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
+from localbook.tropical.zonotopes.zonotope import Zonotope
 
 __all__ = [
     "TOLERANCE",

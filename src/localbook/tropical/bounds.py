@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from localbook.tropical.subdivision import (
+from localbook.tropical.regions.cells import (
     ROUNDING,
     Cells,
     Folds,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from localbook.tropical.layer import AffineLayer
-from localbook.tropical.subdivision import Layer
-from localbook.tropical.tiles import Ranges
+from localbook.tropical.regions.cells import Layer
+from localbook.tropical.regions.wide import Ranges
 from localbook.tropical.tolerance import Floats
 
 LIFT = 2.0

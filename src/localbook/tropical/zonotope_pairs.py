@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
-from localbook.tropical.zonotope_sweep import cross
+from localbook.tropical.zonotopes.space import cross
 
 FEW = 40  # beyond, sorting along each line is faster
 # Any vector will do that no figure was made to be in line with.

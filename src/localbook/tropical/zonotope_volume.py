@@ -3,7 +3,7 @@
 import numpy as np
 
 from localbook.tropical.tolerance import Floats
-from localbook.tropical.zonotope_directions import orthogonal_basis
+from localbook.tropical.zonotopes.directions import orthogonal_basis
 
 
 def volume(vectors: Floats) -> float:

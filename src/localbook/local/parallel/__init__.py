@@ -6,8 +6,8 @@ With :func:`launch` on one machine, or under ``torchrun`` on any number of them:
         parallel.train(team, net, rule, data, held_out, schedule, seed=0)
 """
 
+from localbook.local.parallel.checkpoints import assemble, last_common
 from localbook.local.parallel.join import DiedError, Team, joined
-from localbook.local.parallel.kept import assemble, last_common
 from localbook.local.parallel.launch import launch
 from localbook.local.parallel.options import Options
 from localbook.local.parallel.result import Trained, Updates

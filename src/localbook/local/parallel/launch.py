@@ -15,8 +15,8 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError, LocalbookError, TrainingError
-from localbook.local.network import IsolatedNetwork
-from localbook.local.parallel import kept
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.join import DiedError, joined
 from localbook.local.parallel.options import Options
 from localbook.local.parallel.result import Row, Trained, Updates
@@ -24,7 +24,7 @@ from localbook.local.parallel.seat import Seat
 from localbook.local.parallel.setup import check
 from localbook.local.parallel.train import train
 from localbook.local.rules import Rule
-from localbook.local.schedule import Schedule
+from localbook.local.training.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from localbook.errors import ConfigError
-from localbook.local.network import IsolatedNetwork
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks.replay import evaluating
 from localbook.local.parallel.channel import Form, fields, form_of, signal_of
-from localbook.local.replay import evaluating
 from localbook.local.rules import SGR, BPFreeSGR, LocalRule, Rule, Scheduled
 from localbook.local.rules.losses import EquippedHead, sees_image
 

@@ -9,11 +9,14 @@ from torch import nn
 
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError
-from localbook.local import checkpoint as checkpoints
-from localbook.local.checks import check_batch_norm, check_heads, check_inputs, check_trainable
-from localbook.local.drawing import optimiser
-from localbook.local.network import IsolatedNetwork
-from localbook.local.parallel import kept
+from localbook.local.networks.checks import (
+    check_batch_norm,
+    check_heads,
+    check_inputs,
+    check_trainable,
+)
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import Form, Inbox, Outbox, form_of
 from localbook.local.parallel.join import Team
 from localbook.local.parallel.options import Options
@@ -27,8 +30,10 @@ from localbook.local.parallel.part import (
 )
 from localbook.local.parallel.result import Row
 from localbook.local.rules import Rule
-from localbook.local.schedule import Schedule
-from localbook.local.targets import smoothed
+from localbook.local.rules.targets import smoothed
+from localbook.local.training import checkpoint as checkpoints
+from localbook.local.training.batches import optimiser
+from localbook.local.training.schedule import Schedule
 
 EVAL_BATCH = 512
 

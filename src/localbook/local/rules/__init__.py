@@ -5,11 +5,11 @@ step is the caller's. Local rules also have ``step``, for one module at a time. 
 modules by local losses take any :class:`LocalLoss`.
 """
 
+from localbook.local.networks.dgl import dgl_head, with_dgl_heads
+from localbook.local.rules.backprop import CheckpointedBP
 from localbook.local.rules.base import LocalRule, Rule, Scheduled, Signal
 from localbook.local.rules.bp import BP
 from localbook.local.rules.bp_free import BPFreeSGR
-from localbook.local.rules.checkpointed import CheckpointedBP
-from localbook.local.rules.dgl import dgl_head, with_dgl_heads
 from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
 from localbook.local.rules.greedy import Greedy
@@ -18,7 +18,7 @@ from localbook.local.rules.losses import CrossEntropy, LocalLoss, equip
 from localbook.local.rules.noprop import NoProp, noprop_network
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.predsim import PredSim
-from localbook.local.rules.sgr import SGR
+from localbook.local.rules.sgr.rule import SGR
 
 __all__ = [
     "BP",

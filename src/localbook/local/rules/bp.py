@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from localbook.local.network import IsolatedNetwork
+from localbook.local.networks.isolated import IsolatedNetwork
 
 
 @dataclass(frozen=True)

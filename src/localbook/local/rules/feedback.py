@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.network import IsolatedNetwork
+from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.rules.bp import BP
-from localbook.local.targets import onehot
+from localbook.local.rules.targets import onehot
 
 Layer = nn.Linear | nn.Conv2d
 

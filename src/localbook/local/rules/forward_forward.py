@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.network import IsolatedNetwork
+from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.rules.base import Signal, successively
-from localbook.local.targets import one_label
+from localbook.local.rules.targets import one_label
 
 
 @dataclass(frozen=True)

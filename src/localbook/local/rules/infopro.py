@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.rules.losses import part
-from localbook.local.targets import one_label
+from localbook.local.rules.targets import one_label
 
 _WIDTH = 12  # channels inside the decoder
 _PROJECTION = 128  # numbers the contrast compares

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.network import IsolatedNetwork
-from localbook.local.replay import evaluating
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks.replay import evaluating
 
 
 class LocalLoss(Protocol):

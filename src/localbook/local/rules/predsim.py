@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.rules.losses import part
-from localbook.local.targets import onehot
+from localbook.local.rules.targets import onehot
 
 _EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
 

@@ -1,0 +1,69 @@
+"""A benchmark as a table, and the line that says where it was measured."""
+
+from collections.abc import Sequence
+
+from localbook.benchmarks.harness.record import GPU, Benchmark
+from localbook.benchmarks.harness.row import Row, number
+
+_HEADER = ("what", "size", "median (quartiles)", "n", "baseline", "ratio", "target", "")
+
+
+def table(benchmark: Benchmark, *, targets: bool = False) -> str:
+    """Return a markdown table, one row a measurement; the ratio is the baseline's over this.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    targets : bool
+        Keep only the rows that have a target.
+    """
+    rows = [row for row in benchmark.rows if row.target or not targets]
+    return _aligned([_HEADER, *(_cells(row, benchmark.noise) for row in rows)])
+
+
+def _cells(row: Row, noise: float) -> tuple[str, ...]:
+    unit = f" {row.unit}"
+    ratio, baseline = row.ratio, row.baseline_value
+    quartiles = f" ({number(row.low)} to {number(row.high)})" if row.n > 1 else ""
+    return (
+        row.what,
+        row.size,
+        number(row.value) + unit + quartiles,
+        str(row.n) if row.n > 1 else "",
+        row.baseline + ("" if baseline is None else f": {number(baseline)}{unit}"),
+        "" if ratio is None else number(ratio),
+        row.words(),
+        row.verdict(noise),
+    )
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([padded[0], rule, *padded[1:]])
+
+
+def caption(benchmark: Benchmark) -> str:
+    """Return hardware, versions, commit, date, how quiet it was, and the command to repeat it."""
+    commit = (benchmark.commit or "unknown")[:9] + ("+" if benchmark.dirty else "")
+    wall = any(row.unit.endswith("on the wall") for row in benchmark.rows)
+    clock = "one thread a process, time on the wall" if wall else "one thread, processor time"
+    machine, options = f"{benchmark.hardware['cpu']}, {clock}", ""
+    if gpu := benchmark.hardware.get("gpu"):
+        machine, options = f"{gpu}, its own clock", " --gpu"
+    quiet = "too noisy for close calls" if benchmark.too_noisy else "quiet"
+    spread = f"the machine was {quiet} (a fixed work varied by {100 * benchmark.noise:.0f} %); "
+    if not benchmark.noise and not wall:  # nothing was timed
+        spread, machine = "", machine.partition(",")[0]
+    return (
+        f"Recorded on {machine}; "
+        f"{spread}"
+        f"numpy {benchmark.versions['numpy']}; commit {commit}; {benchmark.date[:10]}. "
+        f"Again: localbook bench {benchmark.name.removesuffix(GPU)}{options}"
+    )

@@ -1,0 +1,244 @@
+"""Tropical attacks beside FGSM, PGD and a library's attacks, at the same budget."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.data import ImageSet
+from localbook.experiments.attacks.methods import ATTACKS, Candidate
+from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
+from localbook.experiments.harness.unfinished import keep_rows, kept_rows
+from localbook.progress import Progress
+from localbook.tropical.attacks.penalty import Penalty
+from localbook.tropical.attacks.tropical import weight_change_needed
+
+_TUNING_SEED = 9000  # never one of the seeds that are reported
+_BATCH = 100
+_ROUNDING = 1e-6  # of float32, in a bound of about 0.1
+
+
+@dataclass(frozen=True)
+class AttackSetting:
+    """The attacks at one profile.
+
+    Attributes
+    ----------
+    data : str
+        The image set, unless another is asked for.
+    hidden : tuple of int
+        Widths of the attacked network's hidden layers.
+    epochs, batch_size, lr
+        Its training by Adam on images in [0, 1].
+    eps, weight_eps : float
+        The bounds of the perturbations of input and first layer.
+    images : int
+        How many images are attacked for each seed: the first that the network classifies rightly.
+    candidates : mapping of method to tuple of dict
+        The hyper-parameters tried for each method on the validation split.
+    seeds : int
+        How many networks.
+    """
+
+    data: str
+    hidden: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    lr: float
+    eps: float
+    weight_eps: float
+    images: int
+    candidates: Mapping[str, tuple[Candidate, ...]]
+    seeds: int
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those with candidates, in their order."""
+        return tuple(self.candidates)
+
+
+def compare_attacks(job: Job) -> Outcome:
+    """Tune one attack on the validation split, then attack a network of each seed once."""
+    setting: AttackSetting = job.setting
+    sets = {split: _tensors(data, job.device) for split, data in job.sets.items()}
+    tuning = _tune(job, sets)
+    chosen: Candidate = max(tuning, key=lambda row: row["score"])["candidate"]
+    final: list[Row] = []
+    with Progress(f"{job.method}", len(job.seeds), "network") as bar:
+        for count, seed in enumerate(job.seeds, start=1):
+            path = job.partial / f"seed{seed}.json"
+            rows = kept_rows(path, job)
+            if not rows:
+                model = trained(setting, sets["train"], seed)
+                rows = [{"seed": seed} | _attack(job, model, *sets["test"], chosen, seed)]
+                keep_rows(path, job, rows)
+            final += rows
+            bar.at(count, f"success {final[-1]['success']:.3f}")
+    model = network(setting, *_shape(sets["train"]))
+    return Outcome(
+        history=[],
+        final=final,
+        chosen=chosen,
+        tuning=tuning,
+        parameters=sum(p.numel() for p in model.parameters()),
+        wall_s=sum(row["seconds"] for row in final),
+    )
+
+
+def network(setting: AttackSetting, pixels: int, classes: int) -> nn.Sequential:
+    """Return an untrained network of linear layers with ReLUs between them."""
+    widths = (pixels, *setting.hidden, classes)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def trained(setting: AttackSetting, data: tuple[Tensor, Tensor], seed: int) -> nn.Sequential:
+    """Return the network of a seed, the same for every attack."""
+    x, y = data
+    torch.manual_seed(seed)
+    model = network(setting, *_shape(data)).to(x.device)
+    optimizer = torch.optim.Adam(model.parameters(), setting.lr)
+    for _ in range(setting.epochs):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), setting.batch_size):
+            rows = order[start : start + setting.batch_size]
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return model.requires_grad_(False).eval()
+
+
+def _tensors(data: ImageSet, device: str) -> tuple[Tensor, Tensor]:
+    """Return flat images (N, n) in [0, 1] and labels (N,)."""
+    images = torch.from_numpy(np.array(data.images)).flatten(1).to(device)
+    return images.float() / 255, torch.from_numpy(np.array(data.labels)).to(device)
+
+
+def _shape(data: tuple[Tensor, Tensor]) -> tuple[int, int]:
+    return data[0].shape[1], int(data[1].max()) + 1
+
+
+def _tune(job: Job, sets: Mapping[str, tuple[Tensor, Tensor]]) -> list[Row]:
+    """Judge every candidate on the validation split; a single one needs no judging."""
+    candidates = job.setting.candidates[job.method]
+    if len(candidates) == 1:
+        return [{"candidate": candidates[0], "score": [0.0]}]
+    model = trained(job.setting, sets["train"], _TUNING_SEED)
+    rows = []
+    for candidate in candidates:
+        row = _attack(job, model, *sets["val"], candidate, _TUNING_SEED)
+        # More successes first, then more wrong answers at any distance, then smaller ones.
+        score = [row["success"], row["wrong"], -(row["l2"] or 0.0)]
+        rows.append({"candidate": candidate, "score": score, "seed": _TUNING_SEED})
+    return rows
+
+
+def _attack(
+    job: Job, model: nn.Sequential, x: Tensor, y: Tensor, candidate: Candidate, seed: int
+) -> Row:
+    """Return what an attack does to the first images that are classified rightly."""
+    setting: AttackSetting = job.setting
+    right = model(x).argmax(dim=1) == y
+    rows = torch.nonzero(right)[: setting.images, 0]
+    images, labels = x[rows], y[rows]
+    np.random.seed(seed)  # noqa: NPY002 - the library draws its random starts from here
+    start, busy = time.perf_counter(), time.process_time()
+    found = [
+        ATTACKS[job.method](
+            model, images[k : k + _BATCH], labels[k : k + _BATCH], setting, candidate
+        )
+        for k in range(0, len(rows), _BATCH)
+    ]
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    eta = torch.cat(found)
+    wrong = model(images + eta).argmax(dim=1) != labels
+    largest = eta.abs().amax(dim=1)
+    success = wrong & (largest <= setting.eps + _ROUNDING)
+    weights = weight_change_needed(model, images, eta)
+    # The coupling holds up to its tolerance, and so does the bound of the weights seen from eta.
+    both = success & (weights * (1 - Penalty().tolerance) <= setting.weight_eps + _ROUNDING)
+    return {
+        "clean_accuracy": _share(right),
+        "images": len(rows),
+        "success": _share(success),
+        "success_both": _share(both),
+        "wrong": _share(wrong),
+        "l2": _mean(eta.norm(dim=1)[success]),
+        "linf": _mean(largest[success]),
+        "weight_change": _mean(weights[success]),
+        "cpu_ms_per_image": round(1000 * busy / len(rows), 4),  # of all threads together
+        "seconds": round(seconds, 3),
+    }
+
+
+def _share(mask: Tensor) -> float:
+    return round(mask.double().mean().item(), 6)
+
+
+def _mean(values: Tensor) -> float | None:
+    """Return the mean, None of nothing: an attack without success has no perturbation's size."""
+    return round(values.double().mean().item(), 6) if len(values) else None
+
+
+_STEPS: tuple[Candidate, ...] = tuple({"step": share} for share in (0.025, 0.05, 0.1, 0.25))
+_SCHEDULES: tuple[Candidate, ...] = tuple(
+    {"margin": margin, "steps": steps} for margin in (0.02, 0.1) for steps in (25, 50)
+)
+_TUNED: Mapping[str, tuple[Candidate, ...]] = {
+    "tropical": _SCHEDULES,
+    "tropical-tight": _SCHEDULES,
+    "fgsm": ({},),
+    "pgd": _STEPS,
+    "art-pgd": _STEPS,
+    "art-apgd": tuple({"step": share} for share in (0.25, 0.5, 1.0, 2.0)),
+    "art-cw": tuple({"lr": lr, "const": c} for lr in (0.01, 0.1) for c in (0.1, 1.0)),
+}
+_QUICK: Mapping[str, tuple[Candidate, ...]] = {
+    "tropical": ({"margin": 0.02, "steps": 25},),
+    "tropical-tight": ({"margin": 0.02, "steps": 25},),
+    "fgsm": ({},),
+    "pgd": ({"step": 0.1},),
+}
+
+_DIGITS = AttackSetting(
+    data="digits",
+    hidden=(32,),
+    epochs=40,
+    batch_size=64,
+    lr=3e-3,
+    eps=0.1,
+    weight_eps=0.03,
+    images=100,
+    candidates=_TUNED,
+    seeds=5,
+)
+_MNIST = AttackSetting(
+    data="mnist",
+    hidden=(100,),
+    epochs=10,
+    batch_size=64,
+    lr=1e-3,
+    eps=0.1,
+    weight_eps=0.005,
+    images=100,
+    candidates=_TUNED,
+    seeds=3,
+)
+
+TROPICAL_ATTACK = Experiment(
+    {
+        "quick": replace(_DIGITS, epochs=20, images=50, candidates=_QUICK, seeds=2),
+        "cpu": _MNIST,
+        "gpu": replace(_MNIST, hidden=(500, 500), images=1000, seeds=5),
+    },
+    compare_attacks,
+)
+TROPICAL_ATTACK_DIGITS = Experiment({"cpu": _DIGITS}, compare_attacks)
+TROPICAL_ATTACK_DEEP = Experiment({"cpu": replace(_MNIST, hidden=(100, 100))}, compare_attacks)

@@ -1,0 +1,122 @@
+"""The attacks that are compared, by name: the book's own, and those of a well-kept library."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.tropical.attacks.gradient import fgsm, pgd
+from localbook.tropical.attacks.penalty import Penalty
+from localbook.tropical.attacks.tropical import tropical_attack
+
+if TYPE_CHECKING:
+    from art.attacks import EvasionAttack
+
+Candidate = dict[str, Any]
+
+
+class Budget(Protocol):
+    """The bounds of the perturbations."""
+
+    @property
+    def eps(self) -> float:
+        """Of every pixel."""
+
+    @property
+    def weight_eps(self) -> float:
+        """Of every weight of the first layer, where an attack keeps one."""
+
+
+Attack = Callable[[nn.Sequential, Tensor, Tensor, Budget, Candidate], Tensor]
+
+
+def _tropical(
+    model: nn.Sequential, x: Tensor, y: Tensor, weight_eps: float, eps: float, chosen: Candidate
+) -> Tensor:
+    """Return eta where the pair is a success, and no perturbation elsewhere."""
+    penalty = Penalty(margin=chosen["margin"], steps=chosen["steps"])
+    found = tropical_attack(model, x, y, eps=eps, weight_eps=weight_eps, penalty=penalty)
+    return torch.where(found.success[:, None], found.eta, 0)
+
+
+def _library(
+    make: Callable[[Any, Any, Budget, Candidate], "EvasionAttack"],
+) -> Attack:
+    """Return an attack of the Adversarial Robustness Toolbox as one of ours."""
+
+    def attack(
+        model: nn.Sequential, x: Tensor, y: Tensor, budget: Budget, chosen: Candidate
+    ) -> Tensor:
+        try:
+            from art.attacks import evasion
+            from art.estimators.classification import PyTorchClassifier
+        except ImportError as error:
+            raise ConfigError(
+                "this attack is the Adversarial Robustness Toolbox's, which is not installed; run "
+                "`pip install adversarial-robustness-toolbox`, or choose other methods."
+            ) from error
+        with torch.no_grad():
+            classes = model(x[:1]).shape[1]
+        classifier = PyTorchClassifier(
+            model,
+            nn.CrossEntropyLoss(),
+            tuple(x.shape[1:]),
+            classes,
+            clip_values=(0, 1),
+            device_type="gpu" if x.is_cuda else "cpu",
+        )
+        with torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, inside the library
+            found = make(evasion, classifier, budget, chosen).generate(
+                x.cpu().numpy(), y.cpu().numpy()
+            )
+        return torch.from_numpy(found).to(x) - x
+
+    return attack
+
+
+ATTACKS: Mapping[str, Attack] = {
+    # The bound of the weights is the pixels': as a rule too wide to be felt.
+    "tropical": lambda model, x, y, b, c: _tropical(model, x, y, b.eps, b.eps, c),
+    "tropical-tight": lambda model, x, y, b, c: _tropical(model, x, y, b.weight_eps, b.eps, c),
+    "fgsm": lambda model, x, y, b, c: fgsm(model, x, y, b.eps),
+    "pgd": lambda model, x, y, b, c: pgd(model, x, y, b.eps, step=c["step"] * b.eps, steps=40),
+    "art-pgd": _library(
+        lambda evasion, classifier, b, c: evasion.ProjectedGradientDescent(
+            classifier,
+            eps=b.eps,
+            eps_step=c["step"] * b.eps,
+            max_iter=40,
+            num_random_init=5,
+            batch_size=100,
+            verbose=False,
+        )
+    ),
+    "art-apgd": _library(
+        lambda evasion, classifier, b, c: evasion.AutoProjectedGradientDescent(
+            classifier,
+            eps=b.eps,
+            eps_step=c["step"] * b.eps,
+            max_iter=50,
+            nb_random_init=2,
+            loss_type="difference_logits_ratio",
+            batch_size=100,
+            verbose=False,
+        )
+    ),
+    # It has no bound: what it finds counts as a success if it happens to lie within.
+    "art-cw": _library(
+        lambda evasion, classifier, b, c: evasion.CarliniL2Method(
+            classifier,
+            learning_rate=c["lr"],
+            initial_const=c["const"],
+            max_iter=30,
+            binary_search_steps=5,
+            batch_size=100,
+            verbose=False,
+        )
+    ),
+}

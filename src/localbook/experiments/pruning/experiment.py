@@ -1,0 +1,361 @@
+"""Tropical pruning against others at equal compression, with and without tuning afterwards."""
+
+import copy
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from localbook.data import ImageSet
+from localbook.data.batches import DeviceImages
+from localbook.data.imageset import limited
+from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
+from localbook.experiments.harness.unfinished import (
+    keep_rows,
+    keep_tensors,
+    kept_rows,
+    kept_tensors,
+)
+from localbook.experiments.pruning.methods import METHODS, Masks, Trained, zeroing
+from localbook.experiments.pruning.networks import (
+    Samples,
+    digest,
+    fit,
+    fully_connected,
+    linear_layers,
+    measure,
+    samples,
+)
+from localbook.progress import Progress
+
+_TUNING_SEED = 9000  # never one of the seeds that are reported
+
+
+@dataclass(frozen=True)
+class PruningSetting:
+    """One comparison of prunings, at one profile.
+
+    Attributes
+    ----------
+    data : str
+        The image set, unless another is asked for.
+    images : tuple of int or None
+        How many images of train, val and test are used, drawn evenly by class; None for all.
+    body : str
+        Whose features the network is given: "alexnet", "vgg16", or "" for the pixels.
+    body_epochs : int
+    hidden : tuple of int
+        The widths of the fully connected hidden layers.
+    batches, batch_size, lr
+        How the dense network is trained, by Adam.
+    modes : tuple of str
+        What is tuned after pruning: "none", "bias" (the biases), "full" (all that is left).
+    tuning_batches : int
+        For how long.
+    rates : tuple of float
+        Learning rates tried for each mode but "none".
+    exponents : tuple of float
+        Tried by the tropical pruning of weights, with the middle rates only: as many candidates.
+    compressions : tuple of float
+    judged_at : float
+        The compression at which candidates are judged, on the validation split.
+    methods : tuple of str
+    seeds : int
+    """
+
+    data: str
+    images: tuple[int | None, int | None, int | None]
+    body: str
+    body_epochs: int
+    hidden: tuple[int, ...]
+    batches: int
+    batch_size: int
+    lr: float
+    modes: tuple[str, ...]
+    tuning_batches: int
+    rates: tuple[float, ...]
+    exponents: tuple[float, ...]
+    compressions: tuple[float, ...]
+    judged_at: float
+    methods: tuple[str, ...]
+    seeds: int
+
+    def tried(self, method: str, mode: str) -> list[Row]:
+        """Return the candidates of a method in a mode."""
+        exponents = self.exponents if method == "tropical" else (1.0,)
+        rates = self.rates if mode != "none" else (0.0,)
+        if len(rates) > 1 and len(exponents) > 1:
+            spare = (len(rates) - len(rates) // len(exponents)) // 2
+            rates = rates[spare : spare + len(rates) // len(exponents)]
+        return [{"exponent": e, "lr": lr} for e in exponents for lr in rates]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A job with its samples and the folder of what all methods share."""
+
+    job: Job
+    splits: dict[str, Samples]
+    shared: Path
+    last: dict[tuple[object, ...], tuple[Masks, float]]  # the latest masks, for the next mode
+
+    def dense(self, seed: int) -> nn.Sequential:
+        """Return the trained dense network of a seed: the same for all methods, trained once."""
+        setting = self.job.setting
+        train = self.splits["train"]
+        inputs, classes = train.x.shape[1], int(train.y.max()) + 1
+        net = fully_connected(inputs, setting.hidden, classes, seed).to(self.job.device)
+        made_by = (setting.body, setting.body_epochs, setting.hidden, setting.batches)
+        name = digest(_sources(self.job), made_by, setting.batch_size, setting.lr, seed)
+        path = self.shared / f"dense-{name}.pt"
+        if state := kept_tensors(path, self.job.device):
+            net.load_state_dict(state)
+            return net
+        with Progress(f"dense network, seed {seed}", setting.batches, "batch") as bar:
+            fit(
+                net,
+                list(net.parameters()),
+                train,
+                batches=setting.batches,
+                batch_size=setting.batch_size,
+                lr=setting.lr,
+                seed=seed,
+                after_step=bar.at,
+            )
+        keep_tensors(path, net.state_dict())
+        return net
+
+    def pruned(
+        self, dense: nn.Sequential, mode: str, candidate: Row, compression: float, seed: int
+    ) -> tuple[nn.Sequential, Row]:
+        """Prune a copy of the dense network and tune it; return it with what it cost."""
+        setting = self.job.setting
+        key = (seed, candidate["exponent"], compression)
+        if key not in self.last:
+            start = time.perf_counter()
+            trained = Trained(dense, self.splits["train"], candidate["exponent"])
+            masks = METHODS[self.job.method](trained, compression)
+            self.last.clear()
+            self.last[key] = masks, time.perf_counter() - start
+        masks, pruning_s = self.last[key]
+        start = time.perf_counter()
+        net = copy.deepcopy(dense)
+        zero = zeroing(net, masks)
+        zero(0)
+        layers = linear_layers(net)
+        tuned = {"none": [], "bias": [layer.bias for layer in layers]}.get(
+            mode, list(net.parameters())
+        )
+        if tuned:
+            fit(
+                net,
+                tuned,
+                self.splits["train"],
+                batches=setting.tuning_batches,
+                batch_size=setting.batch_size,
+                lr=candidate["lr"],
+                seed=seed,
+                after_step=zero,
+            )
+        nonzero = sum(int(m.sum()) for part in masks for m in part)
+        tuning_s = time.perf_counter() - start
+        return net, {"nonzero": nonzero, "pruning_s": pruning_s, "tuning_s": tuning_s}
+
+
+def run(job: Job) -> Outcome:
+    """Choose each mode's candidate, then prune the dense network of every seed."""
+    setting: PruningSetting = job.setting
+    train = DeviceImages(job.sets["train"], job.device)
+    images = {"train": train} | {
+        split: DeviceImages(job.sets[split], job.device, train.stats) for split in ("val", "test")
+    }
+    shared = job.partial.parent / "shared"
+    features = digest(_sources(job), setting.body, setting.body_epochs)
+    splits = samples(images, setting.body, setting.body_epochs, shared / f"body-{features}.pt")
+    bench = _Bench(job, splits, shared, {})
+    tuning, chosen = _choose(bench)
+    history: list[Row] = []
+    final: list[Row] = []
+    parameters = 0
+    total = len(job.seeds) * len(setting.modes) * len(setting.compressions)
+    with Progress(job.method, total, "network") as bar:
+        for seed in job.seeds:
+            dense = bench.dense(seed)
+            parameters = sum(p.numel() for p in dense.parameters())
+            rows = kept_rows(job.partial / f"seed{seed}.json", job)
+            for compression in setting.compressions:
+                for mode in setting.modes:
+                    if not any(r["mode"] == mode and r["compression"] == compression for r in rows):
+                        row = _measured(bench, dense, mode, chosen[mode], compression, seed)
+                        rows.append({"seed": seed, "epoch": 0, "mode": mode} | row)
+                        keep_rows(job.partial / f"seed{seed}.json", job, rows)
+                    bar.at(len(history) + len(rows), f"{mode}, {compression:.0%}")
+            history += rows
+            accuracy, dead = measure(dense, bench.splits["test"])
+            final.append(
+                {"seed": seed, "dense": round(accuracy, 6), "dead_dense": round(dead, 6)}
+                | _by_compression(rows)
+            )
+    seconds = sum(row["pruning_s"] + row["tuning_s"] for row in history)
+    return Outcome(history, final, chosen, tuning, parameters, seconds)
+
+
+def _choose(bench: _Bench) -> tuple[list[Row], Row]:
+    """Judge every mode's candidates on the validation split; a single one needs no judging."""
+    setting = bench.job.setting
+    path = bench.job.partial / "tuning.json"
+    rows = kept_rows(path, bench.job)
+    if not rows:
+        for mode in setting.modes:
+            candidates = setting.tried(bench.job.method, mode)
+            for candidate in candidates:
+                score = 0.0
+                if len(candidates) > 1:
+                    dense = bench.dense(_TUNING_SEED)
+                    net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, _TUNING_SEED)
+                    score = measure(net, bench.splits["val"])[0]
+                rows.append({"mode": mode, "candidate": candidate, "val_accuracy": score})
+        keep_rows(path, bench.job, rows)
+    chosen = {}
+    for mode in setting.modes:
+        mine = [row for row in rows if row["mode"] == mode]
+        chosen[mode] = max(mine, key=lambda row: row["val_accuracy"])["candidate"]
+    return rows, chosen
+
+
+def _measured(
+    bench: _Bench, dense: nn.Sequential, mode: str, candidate: Row, compression: float, seed: int
+) -> Row:
+    """Return what is known of one pruned network."""
+    net, cost = bench.pruned(dense, mode, candidate, compression, seed)
+    accuracy, dead = measure(net, bench.splits["test"])
+    scores = {"compression": compression, "test_accuracy": accuracy, "dead": dead}
+    return {key: round(value, 6) for key, value in (scores | cost).items()}
+
+
+def _by_compression(rows: list[Row]) -> Row:
+    """Return the accuracies as keys such as ``none_60``, and the share of dead neurons."""
+    named: Row = {}
+    for row in rows:
+        place = f"{100 * row['compression']:g}"
+        named[f"{row['mode']}_{place}"] = row["test_accuracy"]
+        if row["mode"] == "none":
+            named[f"dead_{place}"] = row["dead"]
+            named[f"nonzero_{place}"] = row["nonzero"]
+    return named
+
+
+def _sources(job: Job) -> list[tuple[str, str, int]]:
+    return [(split, s.source, len(s)) for split, s in sorted(job.sets.items())]
+
+
+def _fewer_images(setting: PruningSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
+    wanted = dict(zip(("train", "val", "test"), setting.images, strict=True))
+    return {
+        split: images if (n := wanted[split]) is None else limited(images, n)
+        for split, images in sets.items()
+    }
+
+
+_COMPRESSIONS = (0.6, 0.7, 0.8, 0.9)
+# A first scan on the validation split of the digits placed the best rate inside this range.
+_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+_EXPONENTS = (0.5, 1.0)
+_WITHOUT_TWIN = tuple(method for method in METHODS if method != "torch-l1")  # class-uniform
+_QUICK = PruningSetting(
+    data="digits",
+    images=(None, None, None),
+    body="",
+    body_epochs=0,
+    hidden=(128, 64),
+    batches=300,
+    batch_size=128,
+    lr=1e-3,
+    modes=("none", "bias", "full"),
+    tuning_batches=30,
+    rates=(1e-3,),
+    exponents=(1.0,),
+    compressions=_COMPRESSIONS,
+    judged_at=0.8,
+    methods=("tropical", "class-blind", "class-uniform", "tropical-neurons", "torch-ln"),
+    seeds=3,
+)
+_CPU = replace(
+    _QUICK,
+    tuning_batches=100,
+    rates=_RATES,
+    exponents=_EXPONENTS,
+    methods=tuple(METHODS),
+    seeds=5,
+)
+_HEAD = replace(
+    _CPU,
+    data="cifar10",
+    images=(10_000, 1_000, 1_000),
+    body="vgg16",
+    body_epochs=2,
+    hidden=(4096, 4096),
+    batches=60,
+    lr=3e-4,
+    tuning_batches=10,  # a sixth of the dense training, about 25 minutes a head on a core
+    rates=(3e-5, 1e-4, 3e-4, 1e-3),  # around the rate the dense network is trained with
+    methods=_WITHOUT_TWIN,
+    seeds=3,
+)
+_LARGE_HEAD = replace(
+    _HEAD,
+    images=(None, None, None),
+    body_epochs=20,
+    batches=3_500,
+    lr=1e-4,
+    tuning_batches=350,
+    seeds=5,
+)
+_TINY_HEAD = replace(
+    _QUICK,
+    data="shapes",
+    images=(600, 120, 240),
+    body_epochs=1,
+    hidden=(64, 64),
+    batches=20,
+    seeds=2,
+)
+
+DIGITS = Experiment({"quick": _QUICK, "cpu": _CPU}, run, _fewer_images)
+
+MNIST = Experiment(
+    {
+        "quick": replace(_QUICK, hidden=(60, 20), seeds=2),
+        "cpu": replace(
+            _CPU,
+            data="mnist",
+            hidden=(300, 100),
+            batches=800,
+            tuning_batches=50,
+            methods=_WITHOUT_TWIN,
+            seeds=3,
+        ),
+        "gpu": replace(
+            _CPU, data="mnist", hidden=(300, 100), batches=5_000, tuning_batches=500, seeds=10
+        ),
+    },
+    run,
+    _fewer_images,
+)
+
+VGG16 = Experiment(
+    {"quick": replace(_TINY_HEAD, body="vgg16"), "cpu": _HEAD, "gpu": _LARGE_HEAD},
+    run,
+    _fewer_images,
+)
+
+ALEXNET = Experiment(
+    {
+        "quick": replace(_TINY_HEAD, body="alexnet"),
+        "cpu": replace(_HEAD, body="alexnet"),
+        "gpu": replace(_LARGE_HEAD, body="alexnet"),
+    },
+    run,
+    _fewer_images,
+)

@@ -1,0 +1,166 @@
+"""Memory held for backward, counted tensor by tensor, on any device."""
+
+import copy
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from localbook.errors import ConfigError
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.rules import Rule
+
+
+@dataclass(frozen=True)
+class SavedBytes:
+    """Bytes of activations that autograd held for backward during one batch.
+
+    Attributes
+    ----------
+    peak : int
+        The most that was held at once.
+    per_module : tuple of int, length L
+        The most that was held at once of what each module, with its head and loss, saved.
+    """
+
+    peak: int
+    per_module: tuple[int, ...]
+
+
+def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> SavedBytes:
+    """Measure what a rule holds for backward on one batch, by saved-tensor hooks.
+
+    Each storage counts once, however many tensors share it, and from the moment the first of them
+    is saved until autograd drops the last. Parameters and buffers do not count: they are there
+    anyway. The network, its gradients and the random state are left as they were.
+
+    Parameters
+    ----------
+    rule : Rule
+        Not SGR's forward-over-reverse path: torch.func refuses saved-tensor hooks.
+    net : IsolatedNetwork
+        Measured in the mode (train or eval) it is in.
+    x : float tensor, shape (N, ...)
+    y : int64 tensor, shape (N,)
+
+    Raises
+    ------
+    ConfigError
+        If the rule differentiates by torch.func.
+    """
+    ledger = _watched(rule, net, x, y)
+    return SavedBytes(ledger.peak, tuple(ledger.peak_of[number] for number in range(len(net))))
+
+
+def saved_course(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> list[int]:
+    """Return how the bytes held for backward rise and fall while a rule runs on one batch.
+
+    One number for each tensor saved or dropped, counted as by :func:`saved_bytes`, which says what
+    is measured and what is refused; the first and the last are 0.
+    """
+    return _watched(rule, net, x, y).course
+
+
+def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> "SavedTensors":
+    """Run a rule on a copy of the network under the hooks of a ledger."""
+    net = copy.deepcopy(net)
+    net.zero_grad(set_to_none=True)
+    ledger = SavedTensors([*net.parameters(), *net.buffers()])
+    for number, pair in enumerate(net.pairs()):
+        for part in pair:
+            part.register_forward_pre_hook(_becomes_owner(ledger, number))
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), ledger.hooks():
+        try:
+            rule.gradients(net, x, y)
+        except RuntimeError as error:
+            if "saved tensor hooks" not in str(error):
+                raise
+            raise ConfigError(
+                "torch.func hides its saved tensors, so this rule cannot be measured by hooks; "
+                "measure the double-backward path, or the allocator's peak on a GPU."
+            ) from error
+    return ledger
+
+
+class SavedTensors:
+    """A ledger of the storages that autograd keeps for backward, each with an owner.
+
+    Parameters
+    ----------
+    ignore : iterable of Tensor
+        Tensors whose storages never count.
+
+    Attributes
+    ----------
+    owner : int
+        Who is charged for what is saved from now on; the caller sets it.
+    peak : int
+        The most bytes held at once.
+    peak_of : Counter
+        The most bytes held at once for each owner.
+    course : list of int
+        The bytes held at the start and after each change.
+    """
+
+    def __init__(self, ignore: Iterable[Tensor]) -> None:
+        self.owner = 0
+        self.peak = 0
+        self.peak_of: Counter[int] = Counter()
+        self.course = [0]
+        self._now = 0
+        self._now_of: Counter[int] = Counter()
+        self._ignored = {_address(tensor) for tensor in ignore}
+        self._uses: Counter[int] = Counter()
+        self._owner_of: dict[int, int] = {}
+
+    def hooks(self) -> saved_tensors_hooks:
+        """Return the context in which saved tensors are entered here."""
+        return saved_tensors_hooks(self._pack, lambda kept: kept.tensor)
+
+    def _pack(self, tensor: Tensor) -> "_Kept":
+        kept = _Kept(tensor)
+        storage = _address(tensor)
+        if storage not in self._ignored:
+            if not self._uses[storage]:
+                self._owner_of[storage] = self.owner
+                self._change(self.owner, tensor.untyped_storage().nbytes())
+            self._uses[storage] += 1
+            # The tensor is kept alive by `kept` alone, so its storage's address is not reused
+            # before the entry is closed.
+            weakref.finalize(kept, self._drop, storage, tensor.untyped_storage().nbytes())
+        return kept
+
+    def _drop(self, storage: int, size: int) -> None:
+        self._uses[storage] -= 1
+        if not self._uses[storage]:
+            self._change(self._owner_of[storage], -size)
+
+    def _change(self, owner: int, size: int) -> None:
+        self._now += size
+        self.course.append(self._now)
+        self._now_of[owner] += size
+        self.peak = max(self.peak, self._now)
+        self.peak_of[owner] = max(self.peak_of[owner], self._now_of[owner])
+
+
+class _Kept:
+    """What autograd holds in place of a saved tensor; it dies when autograd drops it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _becomes_owner(ledger: SavedTensors, number: int) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        ledger.owner = number
+
+    return hook

@@ -1,0 +1,187 @@
+"""How far a module's own update is from back-propagation's, and the identity that explains it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import grad
+
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks.replay import RandomState, evaluating
+from localbook.local.rules import Rule
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How each module's update compares with the gradient of the last loss.
+
+    NaN where there is nothing to compare: the cosine of a module that the rule gives no gradient.
+
+    Attributes
+    ----------
+    cosine : float tensor, shape (L,)
+        1 when a small step of this module alone lowers the last loss as fast as a step of its
+        length can, and negative when it raises it.
+    ratio : float tensor, shape (L,)
+        The length of the rule's update over that of back-propagation's.
+    """
+
+    cosine: Tensor
+    ratio: Tensor
+
+
+def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignment:
+    """Compare a rule's updates with back-propagation of the last loss, on one batch.
+
+    Both are taken in eval mode, over a module's own parameters without its head's. Gradients,
+    buffers, mode and random state are left as they were. It costs one step of the rule and one of
+    back-propagation.
+
+    Parameters
+    ----------
+    net : IsolatedNetwork
+    rule : Rule
+        What it gives is compared as it is: SGR's penalty counts as part of the update.
+    x : float tensor, shape (N, ...)
+    y : int64 tensor, shape (N,)
+    """
+    state = RandomState.now(x.device)
+    parameters = [_trained(module) for module in net.local_modules]
+    with evaluating(net), state.again(), torch.enable_grad():
+        truth = _last_loss_gradients(net, parameters, x, y)
+        with _gradients_put_aside(net):
+            rule.gradients(net, x, y)
+            found = [[p.grad for p in own] for own in parameters]
+    cosine, ratio = [], []
+    for ours, theirs in zip(found, truth, strict=True):
+        pairs = zip(ours, theirs, strict=True)
+        a = _flat([torch.zeros_like(t) if g is None else g for g, t in pairs])
+        b = _flat(theirs)
+        cosine.append(_cosine(a, b))
+        ratio.append(a.norm() / b.norm())
+    return Alignment(torch.stack(cosine), torch.stack(ratio))
+
+
+@dataclass(frozen=True)
+class Telescope:
+    r"""Both sides of the telescoping identity, and what they are made of, for each module.
+
+    With δ_l the gradient of module l's mean loss at its output, γ_l at its input, r_l = γ_l -
+    δ_{l-1} the discord, J_l and A_l the derivatives of x_l by the module's weights and input, and F
+    the last loss,
+
+    .. math::
+
+        \frac{\partial F}{\partial w_k} - J_k^\top \delta_k = e_k, \qquad
+        e_k = J_k^\top \sum_{j=k+1}^{L} A_{k+1}^\top \cdots A_{j-1}^\top r_j .
+
+    Attributes
+    ----------
+    bp, local : tuple of L float tensors, each of as many numbers as its module has parameters
+        ∂F/∂w_k, and the local direction J_kᵀδ_k, flattened.
+    error : tuple of L float tensors
+        e_k, from the discord alone: no loss but the module's own was differentiated for it.
+    """
+
+    bp: tuple[Tensor, ...]
+    local: tuple[Tensor, ...]
+    error: tuple[Tensor, ...]
+
+    def cosine(self) -> Tensor:
+        """Return the cosine of each local direction and ∂F/∂w_k, shape (L,); NaN if one is zero."""
+        return torch.stack([_cosine(a, b) for a, b in zip(self.local, self.bp, strict=True)])
+
+
+def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
+    """Compute both sides of the telescoping identity on one batch, in eval mode.
+
+    The identity is derived in the book's chapter on convergence. Gradients, buffers, mode and
+    random state are left as they were.
+
+    Parameters
+    ----------
+    net : IsolatedNetwork
+        All of its modules' parameters that require grad take part; heads do not.
+    x : float tensor, shape (N, ...)
+        The network's precision decides how closely the two sides agree.
+    y : int64 tensor, shape (N,)
+    """
+    state = RandomState.now(x.device)
+    parameters = [_trained(module) for module in net.local_modules]
+    with evaluating(net), state.again(), torch.enable_grad():
+        bp = tuple(map(_flat, _last_loss_gradients(net, parameters, x, y)))
+        inputs, outs, discords, local = [], [], [], []
+        before: Tensor | None = None  # δ of the module before
+        for (module, head), own in zip(net.pairs(), parameters, strict=True):
+            x = x.detach().requires_grad_()
+            out = module(x)
+            (delta,) = grad(F.cross_entropy(head(out), y), out)
+            gamma, *direction = _pull(out, delta, (x, *own))
+            discords.append(None if before is None else gamma - before)
+            inputs.append(x)
+            outs.append(out)
+            local.append(_flat(direction))
+            before, x = delta, out
+        error = _pulled_back(inputs, outs, discords, parameters)
+    return Telescope(bp, tuple(local), error)
+
+
+def _pulled_back(
+    inputs: Sequence[Tensor],
+    outs: Sequence[Tensor],
+    discords: Sequence[Tensor | None],
+    parameters: Sequence[Sequence[Tensor]],
+) -> tuple[Tensor, ...]:
+    """Return e_k by s_{k-1} = r_k + A_kᵀ s_k, s_L = 0 and e_k = J_kᵀ s_k."""
+    error = []
+    s = torch.zeros_like(outs[-1])
+    for x, out, r, own in reversed(list(zip(inputs, outs, discords, parameters, strict=True))):
+        through, *mine = _pull(out, s, (x, *own))
+        error.append(_flat(mine))
+        if r is not None:
+            s = r + through
+    return tuple(reversed(error))
+
+
+def _pull(out: Tensor, v: Tensor, sources: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the product of v and the derivative of an output by each source."""
+    return grad(out, tuple(sources), v, retain_graph=True, materialize_grads=True)
+
+
+def _last_loss_gradients(
+    net: IsolatedNetwork, parameters: Sequence[Sequence[Tensor]], x: Tensor, y: Tensor
+) -> list[list[Tensor]]:
+    flat = [p for own in parameters for p in own]
+    if not flat:  # only heads are trained
+        return [[] for _ in parameters]
+    found = iter(grad(F.cross_entropy(net(x), y), flat, materialize_grads=True))
+    return [[next(found) for _ in own] for own in parameters]
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    # 0 / 0 is NaN, which is what is meant: there is no direction to speak of.
+    cosine: Tensor = (a @ b) / a.norm() / b.norm()
+    return cosine
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [p for p in module.parameters() if p.requires_grad]
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors]) if tensors else torch.zeros(0)
+
+
+@contextmanager
+def _gradients_put_aside(net: nn.Module) -> Iterator[None]:
+    kept = [(p, p.grad) for p in net.parameters()]
+    for p, _ in kept:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in kept:
+            p.grad = gradient

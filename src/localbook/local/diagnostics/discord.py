@@ -1,0 +1,75 @@
+"""What the modules of a network tell each other: discord, cosine, accuracy at each depth."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import grad
+
+from localbook.local.networks.isolated import IsolatedNetwork
+
+
+@dataclass(frozen=True)
+class Discord:
+    """How far each module's gradient at its input is from what the module before it wants.
+
+    With δ_l the gradient of module l's loss at its output and γ_l at its input, the discord is
+    r_l = γ_l - δ_{l-1}. Module 1 has no module before it; its entries are NaN.
+
+    Attributes
+    ----------
+    relative : float tensor, shape (L,)
+        sqrt(Σ|r_l|² / Σ|δ_{l-1}|²) over the samples: 0 when reconciled, 1 when γ_l vanishes, √2
+        when the two are equally long and at right angles.
+    cosine : float tensor, shape (L,)
+        Mean over samples of the cosine between γ_l and δ_{l-1}.
+    """
+
+    relative: Tensor
+    cosine: Tensor
+
+
+def discord(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Discord:
+    """Measure the discord of every module on one batch, in eval mode, leaving no gradient behind.
+
+    Parameters
+    ----------
+    net : IsolatedNetwork
+    x : float tensor, shape (N, C, H, W)
+    y : int64 tensor, shape (N,)
+    """
+    was_training = net.training
+    net.eval()
+    relative, cosine = [], []
+    target: Tensor | None = None
+    for module, head in net.pairs():
+        x = x.detach().requires_grad_()
+        out = module(x)
+        loss = F.cross_entropy(head(out), y, reduction="sum")
+        delta, gamma = grad(loss, (out, x))
+        if target is None:
+            relative.append(torch.full((), torch.nan, device=x.device))
+            cosine.append(relative[0])
+        else:
+            relative.append(((gamma - target).square().sum() / target.square().sum()).sqrt())
+            cosine.append(F.cosine_similarity(gamma.flatten(1), target.flatten(1)).mean())
+        target, x = delta, out
+    net.train(was_training)
+    return Discord(torch.stack(relative).detach(), torch.stack(cosine).detach())
+
+
+@torch.no_grad()
+def accuracy(net: IsolatedNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the share of images each head classifies correctly, in eval mode, shape (L,)."""
+    was_training = net.training
+    net.eval()
+    hits = torch.zeros(len(net))
+    count = 0
+    for x, y in batches:
+        correct = [(scores.argmax(1) == y).sum() for scores in net.all_scores(x)]
+        hits += torch.stack(correct).cpu()
+        count += len(y)
+    net.train(was_training)
+    return hits / count

@@ -1,0 +1,60 @@
+"""Back-propagation with gradient checkpointing: the honest memory baseline."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks.replay import RandomState, call_again
+
+
+@dataclass(frozen=True)
+class CheckpointedBP:
+    """Back-propagation that keeps only the modules' inputs and computes the rest again.
+
+    Gradients, buffers and random numbers are those of :class:`localbook.local.rules.BP`: the second
+    pass through a module repeats its dropout masks and leaves its BatchNorm buffers alone. The last
+    module runs once only, for its backward pass follows at once. The other heads are trained on
+    detached activations, as under BP. The idea is that of Chen et al., "Training deep nets with
+    sublinear memory cost" (2016).
+    """
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        losses = []
+        anchor = torch.zeros((), device=x.device, requires_grad=True)
+        for depth, (module, head) in enumerate(net.pairs(), start=1):
+            last = depth == len(net)
+            x = module(x) if last else _ComputedTwice.apply(module, x, anchor)
+            loss = F.cross_entropy(head(x if last else x.detach()), y)
+            torch.autograd.backward(loss)
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+
+class _ComputedTwice(torch.autograd.Function):
+    """A module that keeps its input for the backward pass and computes everything else again."""
+
+    @staticmethod
+    def forward(ctx: Any, module: nn.Module, x: Tensor, anchor: Tensor) -> Tensor:
+        """Run the module; ``anchor`` requires grad, so that the backward pass comes here."""
+        ctx.module, ctx.state = module, RandomState.now(x.device)
+        ctx.mixed = torch.is_autocast_enabled(x.device.type)
+        ctx.save_for_backward(x)
+        out: Tensor = module(x)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, None]:
+        """Run the module again and add to its parameters' gradients."""
+        (x,) = ctx.saved_tensors
+        x = x.detach().requires_grad_(ctx.needs_input_grad[1])
+        # The engine runs this on a thread of its own, which need not know of autocast.
+        precision = torch.autocast(x.device.type, torch.bfloat16, enabled=ctx.mixed)
+        with torch.enable_grad(), precision, ctx.state.again():
+            out = call_again(ctx.module, {}, x)
+        torch.autograd.backward(out, grads[0])
+        return None, x.grad, None

@@ -1,0 +1,196 @@
+"""Successive gradient reconciliation (SGR)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local.networks.checks import check_batch_norm
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
+from localbook.local.rules.sgr.compiled import Compiler
+from localbook.local.rules.sgr.step import (
+    Penalised,
+    Penalty,
+    Step,
+    Task,
+    cosine_distance,
+    double_backward,
+    forward_over_reverse,
+    load_forward_mode,
+    plain,
+    relative_distance,
+    squared_distance,
+)
+
+DISTANCES: dict[str, Penalty] = {
+    "squared": squared_distance,
+    "relative": relative_distance,
+    "cosine": cosine_distance,
+}
+PATHS = {"double_backward": double_backward, "forward_over_reverse": forward_over_reverse}
+
+Weight = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SGR:
+    r"""Any local loss plus a penalty on the discord between neighbouring modules.
+
+    Module l >= 2 minimises, over its own weights and its head's,
+
+    .. math::
+
+        \frac1N \sum_i \ell_l^{(i)} + \lambda \frac1N \sum_i
+        \Big\| \frac{\partial \ell_l^{(i)}}{\partial x_{l-1}^{(i)}} -
+        \mathrm{sg}\,\frac{\partial \ell_{l-1}^{(i)}}{\partial x_{l-1}^{(i)}} \Big\|^2 ,
+
+    where sg stops the gradient. The idea is that of Yang et al., "Towards Interpretable Deep Local
+    Learning with Successive Gradient Reconciliation" (ICML 2024); distance and normalisation are
+    our reconstruction: per-sample gradients, so that λ does not depend on the batch size. For a
+    loss that ties samples together (similarities, contrast) the gradient of N times the mean loss
+    stands for them.
+
+    Attributes
+    ----------
+    weight : float, tuple of float, or callable
+        λ >= 0; or one for each module, of which the first has no effect (no module is before it);
+        or a schedule from the share of training that is over to either, resolved by :meth:`at`.
+    distance : str or callable
+        ``"squared"`` as above, ``"relative"`` (squared, over the squared length of the target) or
+        ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
+        from per-sample gradients γ_l and targets δ_{l-1}, both (N, ...), to a scalar, such as the
+        controls of :mod:`localbook.experiments.comparisons.ablation`.
+    path : str
+        How the penalty is differentiated, exactly either way: ``"double_backward"``, or
+        ``"forward_over_reverse"``, a second pass through each module.
+    loss : LocalLoss
+        ℓ_l for every module but the last, whose loss is the cross-entropy.
+    paying : int or None
+        How many modules, drawn anew in every step from torch's global generator, pay the penalty;
+        None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
+        step costs less.
+    compiler : Compiler, optional
+        Compiles every module's step; :class:`localbook.local.Compute` puts it here.
+
+    Raises
+    ------
+    ConfigError
+        If a weight is negative or not a number, ``paying`` is below 1, or ``distance`` or
+        ``path`` is unknown.
+    """
+
+    weight: Weight | Callable[[float], Weight] = 1.0
+    distance: str | Penalty = "squared"
+    path: str = "double_backward"
+    loss: LocalLoss = field(default_factory=CrossEntropy)
+    paying: int | None = None
+    compiler: Compiler | None = None
+
+    def __post_init__(self) -> None:
+        if self.paying is not None and self.paying < 1:
+            raise ConfigError(
+                f"paying={self.paying}: at least one module has to pay the penalty in a step; for "
+                "none, use PlainLocal."
+            )
+        for kind, name, known in (
+            ("distance", self.distance, list(DISTANCES)),
+            ("path", self.path, list(PATHS)),
+        ):
+            if isinstance(name, str) and name not in known:
+                raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
+        if self.path == "forward_over_reverse":
+            load_forward_mode()
+        if not callable(self.weight):
+            for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
+                if not 0 <= weight < math.inf:
+                    raise ConfigError(
+                        f"the SGR weight λ={weight} must be a number, zero or larger."
+                    )
+
+    def at(self, progress: float) -> "SGR":
+        """Return the rule with the weight its schedule gives when a share of training is over."""
+        return replace(self, weight=self.weight(progress)) if callable(self.weight) else self
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+
+        Raises
+        ------
+        ConfigError
+            If there is not one λ for each module, a module is frozen, or a batch of one sample
+            meets BatchNorm.
+        """
+        check(net, x)
+        weights = tuple(self._weight((number, len(net))) for number in range(len(net)))
+        if self.paying is not None:
+            weights = _drawn(weights, self.paying)
+        return successively(replace(self, weight=weights, paying=None), net, x, y)
+
+    def step(
+        self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
+    ) -> tuple[Tensor, Signal]:
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        weight = self._weight(place)
+        task = Task(module, head, module_loss(self.loss, place), signal.y, signal.image)
+        x = signal.x.detach()  # gradient isolation: nothing flows back across this line
+        take: Callable[..., Step]
+        values: tuple[Tensor | float, ...]
+        if signal.delta is None or weight == 0:
+            take, values = plain, (x,)
+        else:
+            distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
+            take, values = Penalised(PATHS[self.path], distance), (x, signal.delta, weight)
+        step = self.compiler.step(take, task, *values) if self.compiler else take(task, *values)
+        return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)
+
+    def _weight(self, place: tuple[int, int]) -> float:
+        number, modules = place
+        if callable(self.weight):
+            raise ConfigError(
+                "the SGR weight is a schedule; call .at(progress) and use the rule it returns."
+            )
+        if not isinstance(self.weight, tuple):
+            return self.weight
+        if len(self.weight) != modules:
+            raise ConfigError(
+                f"{len(self.weight)} SGR weights for {modules} modules: give one number for all, "
+                "or exactly one for each."
+            )
+        return self.weight[number]
+
+
+def _drawn(weights: tuple[float, ...], paying: int) -> tuple[float, ...]:
+    """Keep some of the weights, drawn at random, so that their expectation stays the same.
+
+    The first module's is left out: it has no effect.
+    """
+    candidates = [number for number, weight in enumerate(weights) if number and weight]
+    if paying >= len(candidates):
+        return weights
+    drawn = {candidates[i] for i in torch.randperm(len(candidates))[:paying].tolist()}
+    factor = len(candidates) / paying
+    return tuple(
+        weight * factor if number in drawn else 0.0 for number, weight in enumerate(weights)
+    )
+
+
+def check(net: IsolatedNetwork, x: Tensor) -> None:
+    """Refuse a network or a batch that cannot be trained module by module.
+
+    Raises
+    ------
+    ConfigError
+        If a module is frozen, or a batch of one sample meets BatchNorm.
+    """
+    for number, module in enumerate(net.local_modules, start=1):
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ConfigError(
+                f"module {number} has no parameter that requires grad; "
+                "unfreeze it or make it part of a neighbour."
+            )
+    check_batch_norm(net, len(x))

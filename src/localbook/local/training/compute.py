@@ -1,0 +1,126 @@
+"""How a training step is computed: precision, memory format, compilation."""
+
+import copy
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from localbook.errors import ConfigError
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.precision import autocast
+from localbook.local.rules import (
+    SGR,
+    BPFreeSGR,
+    DirectFeedbackAlignment,
+    FeedbackAlignment,
+    Rule,
+)
+from localbook.local.rules.sgr.compiled import Compiler
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What makes a step faster or smaller without changing what it computes, up to rounding.
+
+    Attributes
+    ----------
+    bf16 : bool
+        Train under bfloat16 autocast. Weights, sums of gradients and measurements stay float32;
+        bfloat16 has float32's range, so no loss is scaled.
+    channels_last : bool
+        Keep images and convolutions in the order (N, H, W, C) in memory.
+    compile : str
+        The torch.compile backend for every module and head, such as ``"inductor"``; none if empty.
+        For SGR it compiles every module's step as a whole, derivatives of gradients included.
+    """
+
+    bf16: bool = False
+    channels_last: bool = False
+    compile: str = ""
+
+    def precision(self, device: torch.device) -> AbstractContextManager[object]:
+        """Return the context to compute gradients in.
+
+        Raises
+        ------
+        ConfigError
+            If the device has no bfloat16.
+        """
+        return autocast(device, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def rule(self, rule: Rule) -> Rule:
+        """Return the rule to train with; it is the same but for what it is compiled by."""
+        if self.compile and isinstance(rule, SGR):
+            return replace(rule, compiler=Compiler(self.compile))
+        return rule
+
+    def arranged(self, x: Tensor) -> Tensor:
+        """Return a batch of images (N, C, H, W) in the memory format asked for."""
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+    def prepared(self, net: IsolatedNetwork, rule: Rule, x: Tensor) -> IsolatedNetwork:
+        """Return the network to train with: it shares its weights and buffers with ``net``.
+
+        Parameters
+        ----------
+        net : IsolatedNetwork
+            Its convolutions are brought to the memory format, in place.
+        rule : Rule
+        x : float tensor, shape (N, ...)
+            A batch of images.
+
+        Raises
+        ------
+        ConfigError
+            If the rule cannot be compiled, channels_last makes no sense for the images or the
+            network, or the device has no bfloat16.
+        """
+        self.precision(x.device)
+        if self.channels_last:
+            _check_channels(net, x)
+            net.to(memory_format=torch.channels_last)
+        if not self.compile:
+            return net
+        _check_compiles(rule)
+        _check_backend(self.compile)
+        if isinstance(rule, SGR):
+            return net  # its rule compiles whole steps
+        modules = [_compiled(module, self.compile) for module in net.local_modules]
+        return IsolatedNetwork(modules, [_compiled(head, self.compile) for head in net.heads])
+
+
+def _check_channels(net: nn.Module, x: Tensor) -> None:
+    if x.ndim != 4:
+        raise ConfigError(
+            f"channels_last needs images (N, C, H, W), not inputs of shape {tuple(x.shape)}; "
+            "leave it off."
+        )
+    if not any(parameter.ndim == 4 for parameter in net.parameters()):
+        raise ConfigError(
+            "channels_last needs convolutions and this network has none; leave it off."
+        )
+
+
+def _check_compiles(rule: Rule) -> None:
+    if isinstance(rule, BPFreeSGR | FeedbackAlignment | DirectFeedbackAlignment):
+        raise ConfigError(
+            f"{type(rule).__name__} goes through each layer by hand, so there is nothing for "
+            "torch.compile to compile; train without compile."
+        )
+
+
+def _check_backend(name: str) -> None:
+    known = torch.compiler.list_backends(exclude_tags=())
+    if name not in known:
+        raise ConfigError(
+            f"torch.compile has no backend '{name}'; choose from: {', '.join(known)}."
+        )
+
+
+def _compiled(module: nn.Module, backend: str) -> nn.Module:
+    """Return a shallow copy, which shares everything but how it is called."""
+    fast = copy.copy(module)
+    fast.compile(backend=backend)
+    return fast

@@ -1,0 +1,107 @@
+"""The exact decision boundary of a ReLU network of two inputs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localbook.errors import GeometryError
+from localbook.tropical.networks.from_torch import as_network
+from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.plane import Box, window
+from localbook.tropical.regions.cells import layers_of
+from localbook.tropical.regions.ties import ties_on_square
+from localbook.tropical.ties_wide import ties_by_tiles
+from localbook.tropical.tolerance import Floats, Indices
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+WIDE = 512
+"""Deep networks with more hidden neurons than this are cut into tiles first."""
+
+
+@dataclass(frozen=True)
+class DecisionBoundary:
+    """Where the two highest class scores tie.
+
+    Attributes
+    ----------
+    segments : ndarray (m, 2, 2)
+        Both ends (x, y) of every segment; each lies in one linear region.
+    classes : ndarray (m, 2)
+        The two classes, smaller first, that tie on the segment.
+    tied : tuple of ndarray (k, 2)
+        Polygons all over which two classes tie, as where all neurons are dead: the boundary is
+        two-dimensional there.
+    tied_classes : ndarray (len(tied), 2)
+    """
+
+    segments: Floats
+    classes: Indices
+    tied: tuple[Floats, ...]
+    tied_classes: Indices
+
+
+def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBoundary:
+    """Return the decision boundary of a network of two inputs in a box.
+
+    Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
+    layer, keeping only the cells in which bounds on the scores leave two classes in play
+    (:func:`localbook.tropical.bounds.can_tie`); where the scores are affine, their ties are
+    segments. Wide networks, such as convolutional ones on a plane through three images, are first
+    cut into tiles on which few neurons change sign (:mod:`localbook.tropical.regions.wide`);
+    segments then also end where tiles do.
+
+    Parameters
+    ----------
+    model : ReLUNetwork or nn.Module
+        With two inputs; see :func:`from_torch` for the modules and :func:`plane_through` for two-
+        dimensional slices of more inputs.
+    box : ((x0, x1), (y0, y1))
+
+    Returns
+    -------
+    DecisionBoundary
+
+    Raises
+    ------
+    ConfigError
+        If the model cannot be converted or does not take two inputs.
+    GeometryError
+        If the box has no area, there is only one class, or two classes have the same output
+        weights and bias, so that they tie everywhere.
+    """
+    view, network = window(box, as_network(model))
+    network = _centred(network)
+    found = ties_by_tiles(network) if _wide(network) else ties_on_square(layers_of(network))
+    return DecisionBoundary(
+        segments=np.ascontiguousarray(view.place(found.ends).transpose(2, 1, 0)),
+        classes=found.classes,
+        tied=tuple(view.place(area).T for area in found.areas),
+        tied_classes=found.area_classes,
+    )
+
+
+def _wide(network: ReLUNetwork) -> bool:
+    """Tell whether tiles pay: with one hidden layer all folds are lines, which are fast to cut."""
+    hidden = [len(bias) for bias in network.biases[:-1]]
+    return len(hidden) > 1 and sum(hidden) > WIDE
+
+
+def _centred(network: ReLUNetwork) -> ReLUNetwork:
+    """Subtract the mean class score from all: ties stay, and what all classes share is gone."""
+    weight, bias = network.weights[-1], network.biases[-1]
+    if len(bias) < 2:
+        raise GeometryError("the network has one class: a decision boundary needs at least two.")
+    seen: dict[bytes, int] = {}
+    for j, row in enumerate(np.column_stack([weight, bias]) + 0.0):  # + 0.0 makes -0.0 equal 0.0
+        i = seen.setdefault(row.tobytes(), j)
+        if i != j:
+            raise GeometryError(
+                f"classes {i} and {j} have the same output weights and bias, so they tie "
+                "everywhere: drop one of them."
+            )
+    weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
+    return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))
