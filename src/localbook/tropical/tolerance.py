@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from localbook.arrays import Floats
 from localbook.errors import GeometryError
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

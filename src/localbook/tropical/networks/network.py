@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from localbook.arrays import Floats
 from localbook.errors import ConfigError
-from localbook.tropical.tolerance import Floats
 
 ROUNDING = 2.0**-50
 """Pre-activations within this times the size of their terms count as zero: 4 units of rounding."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from localbook.arrays import Box, Floats
 from localbook.errors import ConfigError, GeometryError
 from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.tolerance import Floats
 
-Box = tuple[tuple[float, float], tuple[float, float]]
 """((x0, x1), (y0, y1))."""
 
 COLLINEAR = 1e-10

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.tropical.tolerance import Floats
+from localbook.arrays import Floats
 
 _ROUNDING = 1e-15  # of the size of the set: where more steps only chase rounding errors
 
