@@ -9,16 +9,16 @@ from localbook.runs import provenance
 
 BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "book": book.measure,
-    "boundary": geometry.boundary,
-    "memory": training.memory,
-    "parallel": training.parallel,
-    "profile": training.profile,
-    "reconcile": training.reconcile,
-    "regions": geometry.regions,
-    "second-derivatives": training.second_derivatives,
-    "step-time": training.step_time,
-    "train": training.train,
-    "zonotope": geometry.zonotope,
+    "boundary": geometry.measure_boundary,
+    "memory": training.measure_memory,
+    "parallel": training.measure_parallel,
+    "profile": training.measure_profile,
+    "reconcile": training.measure_reconcile,
+    "regions": geometry.measure_regions,
+    "second-derivatives": training.measure_second_derivatives,
+    "step-time": training.measure_time,
+    "train": training.measure_train,
+    "zonotope": geometry.measure_zonotope,
 }
 
 

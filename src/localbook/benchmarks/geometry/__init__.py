@@ -1,11 +1,11 @@
 """Geometry."""
 
-from localbook.benchmarks.geometry.boundary import measure as boundary
-from localbook.benchmarks.geometry.regions import measure as regions
-from localbook.benchmarks.geometry.zonotope import measure as zonotope
+from localbook.benchmarks.geometry.boundary import measure as measure_boundary
+from localbook.benchmarks.geometry.regions import measure as measure_regions
+from localbook.benchmarks.geometry.zonotope import measure as measure_zonotope
 
 __all__ = [
-    "boundary",
-    "regions",
-    "zonotope",
+    "measure_boundary",
+    "measure_regions",
+    "measure_zonotope",
 ]
