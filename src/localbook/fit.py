@@ -159,5 +159,5 @@ def accuracy(net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
         From samples to scores (N, classes), such as a network in evaluation mode.
     x, y : Tensor
     """
-    parts = zip(x.split(_PART), y.split(_PART), strict=True)
+    parts = zip(torch.split(x, _PART), torch.split(y, _PART), strict=True)
     return torch.cat([net(part).argmax(1) == of for part, of in parts]).double().mean().item()
