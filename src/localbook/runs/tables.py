@@ -85,7 +85,10 @@ def compare(
                 "" if record is base else _gain(record, base, metric, margin) for record in records
             ]
     methods = {"method": [record.method for record in records]}
-    return tabulate(methods | columns, headers="keys", tablefmt="github", disable_numparse=True)
+    text: str = tabulate(
+        methods | columns, headers="keys", tablefmt="github", disable_numparse=True
+    )
+    return text
 
 
 def _cell(row: Summary, digits: int) -> str:

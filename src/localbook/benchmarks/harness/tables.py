@@ -19,7 +19,8 @@ def table(benchmark: Benchmark, *, targets: bool = False) -> str:
     """
     rows = [row for row in benchmark.rows if row.target or not targets]
     cells = [_cells(row, benchmark.noise) for row in rows]
-    return tabulate(cells, headers=_HEADER, tablefmt="github", disable_numparse=True)
+    text: str = tabulate(cells, headers=_HEADER, tablefmt="github", disable_numparse=True)
+    return text
 
 
 def _cells(row: Row, noise: float) -> tuple[str, ...]:
