@@ -1,4 +1,4 @@
-from . import parallel
+from . import parallel, second_derivatives
 from .costs import Account, SavedBytes, account, live_bytes, saved_bytes, saved_course
 from .diagnostics import (
     Alignment,
@@ -17,9 +17,12 @@ from .diagnostics import (
     telescope,
 )
 from .networks import (
+    BACKBONES,
     HEADS,
     ConvNet,
+    Cost,
     IsolatedNetwork,
+    SavedTensors,
     Split,
     add_heads,
     airbench,
@@ -27,6 +30,7 @@ from .networks import (
     cifar_resnet,
     cost,
     cut_points,
+    isolated,
     isolated_airbench,
     linear_head,
     make_head,
@@ -58,6 +62,7 @@ from .rules import (
 from .training import Compute, Schedule, figures, memory_used, train
 
 __all__ = [
+    "BACKBONES",
     "BP",
     "HEADS",
     "SGR",
@@ -67,6 +72,7 @@ __all__ = [
     "CheckpointedBP",
     "Compute",
     "ConvNet",
+    "Cost",
     "CrossEntropy",
     "DirectFeedbackAlignment",
     "Discord",
@@ -83,6 +89,7 @@ __all__ = [
     "PredSim",
     "Rule",
     "SavedBytes",
+    "SavedTensors",
     "Schedule",
     "Split",
     "Telescope",
@@ -101,6 +108,7 @@ __all__ = [
     "early_exit",
     "equip",
     "figures",
+    "isolated",
     "isolated_airbench",
     "linear_cka",
     "linear_head",
@@ -113,6 +121,7 @@ __all__ = [
     "parallel",
     "saved_bytes",
     "saved_course",
+    "second_derivatives",
     "small_vit",
     "split",
     "telescope",
