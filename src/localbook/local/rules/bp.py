@@ -18,7 +18,7 @@ class BP:
     """
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
         losses = []
         for depth, (module, head) in enumerate(net.pairs(), start=1):
             x = module(x)

@@ -36,7 +36,7 @@ class BPFreeSGR:
     v = 2λ/N (γ - δ of the module before): the same formulas, evaluated once more on dual numbers
     u + εv (forward mode). So no error passes from one module's layer to another's, and nothing is
     kept beyond a module's own activations. The gradients are those of
-    :class:`localbook.local.rules.SGR` with squared distance.
+    :class:`localbook.local.SGR` with squared distance.
 
     This setting is our reconstruction of the BP-free one of Yang et al., "Towards Interpretable
     Deep Local Learning with Successive Gradient Reconciliation" (ICML 2024).
@@ -61,7 +61,7 @@ class BPFreeSGR:
 
     @torch.no_grad()
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+        """Add gradients for one batch; see :class:`localbook.local.Rule`.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class BPFreeSGR:
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        """Add one module's gradients; see :class:`localbook.local.Rule`."""
         layers = _layers(module)
         if sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers) != 1:
             raise ConfigError(

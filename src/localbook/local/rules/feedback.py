@@ -37,7 +37,7 @@ class FeedbackAlignment:
     seed: int = 0
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+        """Add gradients for one batch; see :class:`localbook.local.Rule`.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class DirectFeedbackAlignment:
     seed: int = 0
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
         outs, losses = [], []
         for depth, (module, head) in enumerate(net.pairs(), start=1):
             x = module(x.detach())  # gradient isolation: nothing flows back across this line

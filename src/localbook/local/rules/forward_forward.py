@@ -79,7 +79,7 @@ class ForwardForward:
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        """Add one module's gradients; see :class:`localbook.local.Rule`."""
         x, y = signal.x, signal.y
         if place[0] == 0:
             self._check_labels(y)

@@ -56,7 +56,7 @@ class Greedy:
         return min(int(self.progress * modules + 1e-9), modules - 1)
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
         image = x
         active = self.stage(len(net))
         losses = []

@@ -54,7 +54,7 @@ class InfoPro:
             )
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
-        """Return N times the mean loss; see :class:`localbook.local.rules.LocalLoss`."""
+        """Return N times the mean loss; see :class:`localbook.local.LocalLoss`."""
         error = (part(head, "decoder")(out) - image).square().flatten(1).mean(1).sum()
         task = F.cross_entropy(head(out.detach() if self.contrast else out), y, reduction="sum")
         if self.contrast:

@@ -17,7 +17,7 @@ class PlainLocal:
     Each module's graph is freed before the next module runs, so at no time do activations of more
     than one module wait for a backward pass.
 
-    On a network made by :func:`localbook.local.rules.with_dgl_heads` this is DGL; see there.
+    On a network made by :func:`localbook.local.with_dgl_heads` this is DGL; see there.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class PlainLocal:
     loss: LocalLoss = field(default_factory=CrossEntropy)
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
         return successively(self, net, x, y)
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        """Add one module's gradients; see :class:`localbook.local.Rule`."""
         local = module_loss(self.loss, place)
         out = module(signal.x.detach())  # gradient isolation: nothing flows back across this line
         loss = local(head, out, signal.y, signal.image) / len(signal.y)

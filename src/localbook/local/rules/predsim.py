@@ -22,7 +22,7 @@ class PredSim:
         \beta\, \frac{1}{N^2} \| S(h(x_l)) - S(\text{onehot}(y)) \|_F^2 ,
 
     where h is a trained linear map (3 x 3 convolution for images), the head's part ``similarity``,
-    and S holds the :func:`similarities` of the samples. Nøkland and Eidnes, "Training neural
+    and S holds the similarities of the samples. Nøkland and Eidnes, "Training neural
     networks with local error signals" (2019); the small constant under its roots is ours.
 
     Attributes
@@ -43,7 +43,7 @@ class PredSim:
             raise ConfigError(f"the share of similarity β={self.share} must be between 0 and 1.")
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
-        """Return N times the mean loss; see :class:`localbook.local.rules.LocalLoss`."""
+        """Return N times the mean loss; see :class:`localbook.local.LocalLoss`."""
         scores = head(out)
         prediction = F.cross_entropy(scores, y, reduction="sum")
         found = similarities(part(head, "similarity")(out))

@@ -54,9 +54,9 @@ def train(
     """Train a network by a rule and return one row of measurements for each epoch.
 
     Everything random in an epoch is drawn from (seed, epoch), so a run that continues from its
-    checkpoint takes the same steps as one that was never interrupted. In a process that joined
-    others (:func:`localbook.local.training.ranks.joined`), each trains on its share of every batch,
-    and the first one alone writes the checkpoint and calls ``on_epoch``.
+    checkpoint takes the same steps as one that was never interrupted. Of processes that
+    torchrun started together, each trains on its share of every batch, and the first one alone
+    writes the checkpoint and calls ``on_epoch``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def train(
         Trained in place; on the device of ``data``. Ends with the averaged weights if the schedule
         has an average.
     rule : Rule
-        One with a schedule (:class:`localbook.local.rules.Scheduled`) is asked anew each epoch.
+        One with a schedule (a method ``at``) is asked anew each epoch.
     data, held_out : DeviceImages
         Images to train on, and to measure accuracy and discord on after each epoch.
     schedule : Schedule
@@ -72,8 +72,7 @@ def train(
     checkpoint : Path, optional
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
-        Called with each new row and its ``memory_bytes``, for progress displays; see
-        :func:`localbook.local.reporting.figures`.
+        Called with each new row and its ``memory_bytes``, for progress displays.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
     measure_epochs : bool

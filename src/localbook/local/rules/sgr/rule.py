@@ -64,7 +64,7 @@ class SGR:
         ``"squared"`` as above, ``"relative"`` (squared, over the squared length of the target) or
         ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
         from per-sample gradients γ_l and targets δ_{l-1}, both (N, ...), to a scalar, such as the
-        controls of :mod:`localbook.experiments.comparisons.ablation`.
+        controls of the experiment ``sgr-ablation``.
     path : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
         ``"forward_over_reverse"``, a second pass through each module.
@@ -117,7 +117,7 @@ class SGR:
         return replace(self, weight=self.weight(progress)) if callable(self.weight) else self
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
+        """Add gradients for one batch; see :class:`localbook.local.Rule`.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class SGR:
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
+        """Add one module's gradients; see :class:`localbook.local.Rule`."""
         weight = self._weight(place)
         task = Task(module, head, module_loss(self.loss, place), signal.y, signal.image)
         x = signal.x.detach()  # gradient isolation: nothing flows back across this line
