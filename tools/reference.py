@@ -34,7 +34,7 @@ def markdown(face: ModuleType) -> str:
     parts = [f"```{{eval-rst}}\n{inside}{inspect.getdoc(face)}\n```\n"]
     for room, some in groupby(names, key=lambda name: _room(face, name)):
         listed = list(some)
-        title = room.replace("_", " ").capitalize() or "Throughout"
+        title = room.replace("_", " ").capitalize() or "General"
         table = "".join(f"   {name}\n" for name in listed if callable(getattr(face, name)))
         entries = "\n".join(_entry(face, name) for name in listed)
         parts.append(
