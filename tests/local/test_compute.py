@@ -27,8 +27,8 @@ from localbook.local import (
     Rule,
     equip,
 )
-from localbook.local.precision import autocast
 from localbook.local.rules.sgr.compiled import Compiler
+from localbook.local.training.precision import autocast
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {

@@ -14,9 +14,9 @@ from localbook.local import ConvNet, IsolatedNetwork, PlainLocal
 from localbook.local.networks.heads import add_heads
 from localbook.local.networks.models import cifar_resnet, small_vit
 from localbook.local.networks.split import split
-from localbook.local.precision import autocast
 from localbook.local.rules.sgr.rule import SGR, squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
+from localbook.local.training.precision import autocast
 
 PATHS = ("double_backward", "forward_over_reverse")
 DISTANCES = ("squared", "relative", "cosine")

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, timed
+from localbook.benchmarks.harness import Meter, Row, timed
 from localbook.benchmarks.training.steps import Cases, small, step
 from localbook.local import SGR, Compute, PlainLocal, Rule
 

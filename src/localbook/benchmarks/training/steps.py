@@ -7,8 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
+from localbook.benchmarks.harness import Meter, Row, Target, counted, timed
 from localbook.local import (
     BP,
     SGR,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment
+from localbook.experiments.harness import Experiment
 from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, Schedule
 
 

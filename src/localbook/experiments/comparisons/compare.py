@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import torch
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import TrainingError
-from localbook.experiments.harness.job import Job, Outcome, Row, Setting
+from localbook.experiments.harness import Job, Outcome, Setting
 from localbook.local import (
     ForwardForward,
     Greedy,

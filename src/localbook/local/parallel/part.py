@@ -8,11 +8,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 from localbook.local.parallel.channel import Form, fields, form_of, signal_of
-from localbook.local.rules import SGR, BPFreeSGR, LocalRule, Rule, Scheduled
-from localbook.local.rules.losses import EquippedHead, sees_image
+from localbook.local.rules import (
+    SGR,
+    BPFreeSGR,
+    EquippedHead,
+    LocalRule,
+    Rule,
+    Scheduled,
+    sees_image,
+)
 
 
 def check_rule(rule: Rule, replicas: int) -> None:

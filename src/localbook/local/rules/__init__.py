@@ -5,7 +5,7 @@ step is the caller's. Local rules also have ``step``, for one module at a time. 
 modules by local losses take any :class:`LocalLoss`.
 """
 
-from localbook.local.networks.dgl import dgl_head, with_dgl_heads
+from localbook.local.networks import dgl_head, with_dgl_heads
 from localbook.local.rules.backprop import CheckpointedBP
 from localbook.local.rules.base import LocalRule, Rule, Scheduled, Signal
 from localbook.local.rules.bp import BP
@@ -14,11 +14,12 @@ from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlig
 from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
 from localbook.local.rules.greedy import Greedy
 from localbook.local.rules.infopro import InfoPro
-from localbook.local.rules.losses import CrossEntropy, LocalLoss, equip
+from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip, sees_image
 from localbook.local.rules.noprop import NoProp, noprop_network
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.predsim import PredSim
-from localbook.local.rules.sgr.rule import SGR
+from localbook.local.rules.sgr import SGR
+from localbook.local.rules.targets import mixed, smoothed
 
 __all__ = [
     "BP",
@@ -27,6 +28,7 @@ __all__ = [
     "CheckpointedBP",
     "CrossEntropy",
     "DirectFeedbackAlignment",
+    "EquippedHead",
     "FeedbackAlignment",
     "ForwardForward",
     "Greedy",
@@ -41,7 +43,10 @@ __all__ = [
     "Signal",
     "dgl_head",
     "equip",
+    "mixed",
     "noprop_network",
+    "sees_image",
+    "smoothed",
     "with_dgl_heads",
     "with_length_norm",
 ]

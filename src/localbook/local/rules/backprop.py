@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import RandomState, call_again
+from localbook.local.networks import IsolatedNetwork, RandomState, call_again
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ from torch import Tensor, nn
 from torch.func import jvp
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import call_again
+from localbook.local.networks import IsolatedNetwork, call_again
 from localbook.local.rules.base import Signal, successively
 from localbook.local.rules.closed_form import Gradients, pull
-from localbook.local.rules.sgr.rule import check
-from localbook.local.rules.sgr.step import load_forward_mode
+from localbook.local.rules.sgr import check, load_forward_mode
 from localbook.local.rules.targets import onehot
 
 

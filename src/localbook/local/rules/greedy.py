@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 

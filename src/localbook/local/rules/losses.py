@@ -7,15 +7,14 @@ any other part, and :func:`equip` puts it there.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 
 
 class LocalLoss(Protocol):
@@ -48,6 +47,8 @@ class LocalLoss(Protocol):
 class CrossEntropy:
     """The cross-entropy of the head's class scores."""
 
+    uses_image: ClassVar[bool] = False
+
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
         """Return the sum over the samples; see :class:`LocalLoss`."""
         return F.cross_entropy(head(out), y, reduction="sum")
@@ -59,9 +60,7 @@ class CrossEntropy:
 
 def sees_image(loss: LocalLoss) -> bool:
     """Say whether a loss may look at the image, which then has to travel with the activation."""
-    from localbook.local.rules.predsim import PredSim  # it needs this file
-
-    return not isinstance(loss, CrossEntropy | PredSim)
+    return getattr(loss, "uses_image", True)
 
 
 def module_loss(loss: LocalLoss, place: tuple[int, int]) -> LocalLoss:

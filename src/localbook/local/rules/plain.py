@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.rules.base import Signal, successively
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 

@@ -1,6 +1,7 @@
 """The local loss "predsim": predict the label, and be similar where labels are."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class PredSim:
     ConfigError
         If the share is not between 0 and 1.
     """
+
+    uses_image: ClassVar[bool] = False
 
     share: float = 0.99
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.precision import autocast
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.rules import (
     SGR,
     BPFreeSGR,
@@ -17,7 +16,8 @@ from localbook.local.rules import (
     FeedbackAlignment,
     Rule,
 )
-from localbook.local.rules.sgr.compiled import Compiler
+from localbook.local.rules.sgr import Compiler
+from localbook.local.training.precision import autocast
 
 
 @dataclass(frozen=True)

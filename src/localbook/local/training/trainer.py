@@ -5,32 +5,31 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import TrainingError
-from localbook.local.diagnostics.alignment import telescope
-from localbook.local.diagnostics.discord import accuracy, discord
-from localbook.local.networks.checks import (
+from localbook.local.diagnostics import accuracy, discord, telescope
+from localbook.local.networks import (
+    IsolatedNetwork,
     check_batch_norm,
     check_heads,
     check_inputs,
     check_trainable,
 )
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.reporting import memory_used
 from localbook.local.rules import Rule, Scheduled
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import Ranks
+from localbook.local.training.reporting import memory_used
 from localbook.local.training.schedule import Schedule
 
-Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
 _CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU

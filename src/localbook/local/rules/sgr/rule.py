@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.checks import check_batch_norm
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, check_batch_norm
 from localbook.local.rules.base import Signal, successively
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 from localbook.local.rules.sgr.compiled import Compiler
