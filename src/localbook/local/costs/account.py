@@ -33,7 +33,7 @@ class Account:
         What autograd keeps for backward; None for a rule that differentiates by torch.func.
     live : int
         The most bytes of new tensors alive at once; see
-        :func:`localbook.local.live_bytes`.
+        :func:`localbook.local.costs.live.live_bytes`.
     cuda_peak : int or None
         On a GPU, the most that the allocator gave out beyond what was there before the step.
     seconds : tuple of float

@@ -2,7 +2,7 @@
 
 Belilovsky, Eickenberg and Oyallon, "Decoupled greedy learning of CNNs" (2020). Run without delays,
 its modules are all trained at once, each on its own auxiliary network's cross-entropy: these are
-the gradients of :class:`localbook.local.PlainLocal`, so there is no rule of that name here.
+the gradients of :class:`localbook.local.rules.PlainLocal`, so there is no rule of that name here.
 """
 
 import torch

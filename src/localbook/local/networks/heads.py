@@ -109,7 +109,7 @@ def add_heads(
     Parameters
     ----------
     modules : sequence of nn.Module
-        For instance those of :func:`localbook.local.split`.
+        For instance those of :func:`localbook.local.networks.split.split`.
     name : str
         A key of :data:`HEADS`.
     example : float tensor, shape (N, ...)

@@ -14,7 +14,7 @@ class IsolatedNetwork(nn.Module):
 
     Module l computes x_l = f_l(x_{l-1}); head l turns x_l into class scores, from which the local
     loss of module l is taken. How gradients flow is not decided here but by the rule that trains
-    the network (see :class:`localbook.local.Rule`).
+    the network (see :mod:`localbook.local.rules`).
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def train(
     net : IsolatedNetwork
         The same in every process, which trains its own module and head in place.
     rule : Rule
-        Local (:class:`localbook.local.LocalRule`), or with a schedule of such rules.
+        Local (:class:`localbook.local.rules.LocalRule`), or with a schedule of such rules.
     data, held_out : DeviceImages or None
         Only the processes of module 1 need them.
     schedule : Schedule

@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.local.networks import IsolatedNetwork, RandomState, call_again
+from localbook.local.rules.base import Rule
 
 
 @dataclass(frozen=True)
-class CheckpointedBP:
+class CheckpointedBP(Rule):
     """Back-propagation that keeps only the modules' inputs and computes the rest again.
 
-    Gradients, buffers and random numbers are those of :class:`localbook.local.BP`: the second
+    Gradients, buffers and random numbers are those of :class:`localbook.local.rules.BP`: the second
     pass through a module repeats its dropout masks and leaves its BatchNorm buffers alone. The last
     module runs once only, for its backward pass follows at once. The other heads are trained on
     detached activations, as under BP. The idea is that of Chen et al., "Training deep nets with
@@ -22,7 +23,7 @@ class CheckpointedBP:
     """
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
         losses = []
         anchor = torch.zeros((), device=x.device, requires_grad=True)
         for depth, (module, head) in enumerate(net.pairs(), start=1):

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules.base import Rule
 
 
 @dataclass(frozen=True)
-class BP:
+class BP(Rule):
     """Back-propagation of the last head's loss through the whole network.
 
     The other heads are trained too, but on detached activations: they are linear probes that show
@@ -18,7 +19,7 @@ class BP:
     """
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
         losses = []
         for depth, (module, head) in enumerate(net.pairs(), start=1):
             x = module(x)

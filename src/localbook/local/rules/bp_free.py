@@ -11,14 +11,14 @@ from torch.func import jvp
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, call_again
-from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.closed_form import Gradients, pull
 from localbook.local.rules.sgr import check, load_forward_mode
 from localbook.local.rules.targets import onehot
 
 
 @dataclass(frozen=True)
-class BPFreeSGR:
+class BPFreeSGR(LocalRule):
     r"""SGR for modules of one layer, without any autograd graph.
 
     A module is one linear or convolution layer with, perhaps, BatchNorm and an activation; its head
@@ -34,7 +34,7 @@ class BPFreeSGR:
     v = 2λ/N (γ - δ of the module before): the same formulas, evaluated once more on dual numbers
     u + εv (forward mode). So no error passes from one module's layer to another's, and nothing is
     kept beyond a module's own activations. The gradients are those of
-    :class:`localbook.local.SGR` with squared distance.
+    :class:`localbook.local.rules.SGR` with squared distance.
 
     This setting is our reconstruction of the BP-free one of Yang et al., "Towards Interpretable
     Deep Local Learning with Successive Gradient Reconciliation" (ICML 2024).
@@ -50,6 +50,9 @@ class BPFreeSGR:
         If the weight is negative or not a number.
     """
 
+    by_hand = True
+    uses_image = False
+
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -59,7 +62,7 @@ class BPFreeSGR:
 
     @torch.no_grad()
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.Rule`.
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
 
         Raises
         ------
@@ -70,13 +73,13 @@ class BPFreeSGR:
         if torch.is_autocast_enabled(x.device.type):
             raise ConfigError("BP-free SGR's closed forms are for float32; train it without bf16.")
         check(net, x)
-        return successively(self, net, x, y)
+        return super().gradients(net, x, y)
 
     @torch.no_grad()
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.Rule`."""
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
         layers = _layers(module)
         if sum(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers) != 1:
             raise ConfigError(

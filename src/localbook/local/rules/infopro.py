@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.rules.losses import part
+from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import one_label
 
 _WIDTH = 12  # channels inside the decoder
@@ -16,7 +16,7 @@ _PROJECTION = 128  # numbers the contrast compares
 
 
 @dataclass(frozen=True)
-class InfoPro:
+class InfoPro(LocalLoss):
     """Reconstruction of the image from the module's output, plus cross-entropy or contrast.
 
     A decoder, the head's part ``decoder``, bounds from below how much the output knows of the
@@ -54,7 +54,7 @@ class InfoPro:
             )
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
-        """Return N times the mean loss; see :class:`localbook.local.LocalLoss`."""
+        """Return N times the mean loss; see :class:`localbook.local.rules.LocalLoss`."""
         error = (part(head, "decoder")(out) - image).square().flatten(1).mean(1).sum()
         task = F.cross_entropy(head(out.detach() if self.contrast else out), y, reduction="sum")
         if self.contrast:

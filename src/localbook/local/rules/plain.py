@@ -5,19 +5,18 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from localbook.local.networks import IsolatedNetwork
-from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 
 @dataclass(frozen=True)
-class PlainLocal:
+class PlainLocal(LocalRule):
     """Non-greedy local learning without any tie between the modules.
 
     Each module's graph is freed before the next module runs, so at no time do activations of more
     than one module wait for a backward pass.
 
-    On a network made by :func:`localbook.local.with_dgl_heads` this is DGL; see there.
+    On a network made by :func:`localbook.local.rules.with_dgl_heads` this is DGL; see there.
 
     Attributes
     ----------
@@ -27,14 +26,15 @@ class PlainLocal:
 
     loss: LocalLoss = field(default_factory=CrossEntropy)
 
-    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.Rule`."""
-        return successively(self, net, x, y)
+    @property
+    def uses_image(self) -> bool:  # type: ignore[override]
+        """Whether its loss does."""
+        return self.loss.uses_image
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
     ) -> tuple[Tensor, Signal]:
-        """Add one module's gradients; see :class:`localbook.local.Rule`."""
+        """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
         local = module_loss(self.loss, place)
         out = module(signal.x.detach())  # gradient isolation: nothing flows back across this line
         loss = local(head, out, signal.y, signal.image) / len(signal.y)

@@ -22,7 +22,7 @@ from localbook.local.networks import (
     check_inputs,
     check_trainable,
 )
-from localbook.local.rules import Rule, Scheduled
+from localbook.local.rules import Rule
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
 from localbook.local.training.compute import Compute
@@ -53,9 +53,9 @@ def train(
     """Train a network by a rule and return one row of measurements for each epoch.
 
     Everything random in an epoch is drawn from (seed, epoch), so a run that continues from its
-    checkpoint takes the same steps as one that was never interrupted. Of processes that
-    torchrun started together, each trains on its share of every batch, and the first one alone
-    writes the checkpoint and calls ``on_epoch``.
+    checkpoint takes the same steps as one that was never interrupted. In a process that joined
+    others (:func:`localbook.local.training.ranks.joined`), each trains on its share of every batch,
+    and the first one alone writes the checkpoint and calls ``on_epoch``.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def train(
         Trained in place; on the device of ``data``. Ends with the averaged weights if the schedule
         has an average.
     rule : Rule
-        One with a schedule (a method ``at``) is asked anew each epoch.
+        Asked anew each epoch (:meth:`localbook.local.Rule.at`).
     data, held_out : DeviceImages
         Images to train on, and to measure accuracy and discord on after each epoch.
     schedule : Schedule
@@ -71,7 +71,8 @@ def train(
     checkpoint : Path, optional
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
-        Called with each new row and its ``memory_bytes``, for progress displays.
+        Called with each new row and its ``memory_bytes``, for progress displays; see
+        :func:`localbook.local.training.reporting.figures`.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
     measure_epochs : bool
@@ -216,7 +217,7 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
 def _one_epoch(job: _Job, epoch: int) -> Tensor:
     """Take one epoch's steps and return the mean loss of each head, shape (L,)."""
     progress = (epoch - 1) / job.schedule.epochs
-    rule = job.rule.at(progress) if isinstance(job.rule, Scheduled) else job.rule
+    rule = job.rule.at(progress)
     job.net.train()
     job.fast.train()
     device = job.data.labels.device
