@@ -1,20 +1,19 @@
 """The local loss "predsim": predict the label, and be similar where labels are."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.rules.losses import part
+from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import onehot
 
 _EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
 
 
 @dataclass(frozen=True)
-class PredSim:
+class PredSim(LocalLoss):
     r"""Cross-entropy of the head and mismatch of two similarity matrices.
 
     .. math::
@@ -37,7 +36,7 @@ class PredSim:
         If the share is not between 0 and 1.
     """
 
-    uses_image: ClassVar[bool] = False
+    uses_image = False
 
     share: float = 0.99
 

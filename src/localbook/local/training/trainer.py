@@ -22,7 +22,7 @@ from localbook.local.networks import (
     check_inputs,
     check_trainable,
 )
-from localbook.local.rules import Rule, Scheduled
+from localbook.local.rules import Rule
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
 from localbook.local.training.compute import Compute
@@ -63,7 +63,7 @@ def train(
         Trained in place; on the device of ``data``. Ends with the averaged weights if the schedule
         has an average.
     rule : Rule
-        One with a schedule (:class:`localbook.local.rules.Scheduled`) is asked anew each epoch.
+        Asked anew each epoch (:meth:`localbook.local.Rule.at`).
     data, held_out : DeviceImages
         Images to train on, and to measure accuracy and discord on after each epoch.
     schedule : Schedule
@@ -217,7 +217,7 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
 def _one_epoch(job: _Job, epoch: int) -> Tensor:
     """Take one epoch's steps and return the mean loss of each head, shape (L,)."""
     progress = (epoch - 1) / job.schedule.epochs
-    rule = job.rule.at(progress) if isinstance(job.rule, Scheduled) else job.rule
+    rule = job.rule.at(progress)
     job.net.train()
     job.fast.train()
     device = job.data.labels.device
