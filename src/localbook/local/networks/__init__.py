@@ -30,7 +30,7 @@ from localbook.local.networks.replay import (
     evaluating,
 )
 from localbook.local.networks.saved_tensors import SavedTensors
-from localbook.local.networks.split import Split, cut_points, split
+from localbook.local.networks.split import Split, blocks, cut_points, split
 
 __all__ = [
     "BACKBONES",
@@ -46,6 +46,7 @@ __all__ = [
     "ToTokens",
     "add_heads",
     "airbench",
+    "blocks",
     "buffers_of",
     "call_again",
     "check_batch_norm",

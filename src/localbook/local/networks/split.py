@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import cast
@@ -98,10 +98,7 @@ def split(
     ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
     values = [look.found.steps[0], *(place.value for place in chosen), look.result]
     return Split(
-        tuple(
-            _part(model, look.found.steps[a + 1 : b + 1], into, out)
-            for (a, b), (into, out) in zip(pairwise(ends), pairwise(values), strict=True)
-        ),
+        tuple(_parts(model, look, ends, values)),
         tuple(place.name for place in chosen),
         tuple(sum(look.saved[a + 1 : b + 1]) for a, b in pairwise(ends)),
     )
@@ -255,10 +252,7 @@ def _named(look: _Inspection, k: int, at: Sequence[str]) -> list[Place]:
 
 def _balanced(look: _Inspection, k: int, shares: Sequence[float]) -> list[Place]:
     """Return the k - 1 places that make the costliest module cheapest, for its share."""
-    layers = list(accumulate(look.weighty))
-    # Of the places between two layers the last one: norm and activation stay with their layer.
-    last = {layers[place.after]: place for place in look.good if layers[place.after] > 0}
-    candidates = list(last.values())
+    candidates = _between_layers(look)
     ends = [-1, *(place.after for place in candidates), len(look.found.steps) - 1]
     useful = [any(look.trainable[a + 1 : b + 1]) for a, b in pairwise(ends)]
     if k > sum(useful):
@@ -273,6 +267,49 @@ def _balanced(look: _Inspection, k: int, shares: Sequence[float]) -> list[Place]
         )
     costs = [sum(look.costs[a + 1 : b + 1]) for a, b in pairwise(ends)]
     return [candidates[size - 1] for size in partition(costs, useful, shares)]
+
+
+def _between_layers(look: _Inspection) -> list[Place]:
+    """Return of the places between two layers the last: norm and activation stay with a layer."""
+    layers = list(accumulate(look.weighty))
+    last = {layers[place.after]: place for place in look.good if layers[place.after] > 0}
+    return [place for number, place in last.items() if number < layers[-1]]
+
+
+def blocks(model: nn.Module, example: Tensor) -> tuple[nn.Module, ...]:
+    """Cut a model between all of its layers where one tensor passes, as :func:`split` does.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes one tensor and returns one tensor; one that cannot be traced is a single block.
+    example : float tensor, shape (N, ...)
+        Only its shape matters.
+
+    Returns
+    -------
+    tuple of nn.Module
+        They share their parameters and buffers with the model, and one after the other compute
+        what it computes.
+    """
+    try:
+        look = _Inspection.of(model, example)
+    except ConfigError:
+        return (model,)
+    chosen = _between_layers(look)
+    if not chosen:
+        return (model,)
+    ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
+    values = [look.found.steps[0], *(place.value for place in chosen), look.result]
+    return tuple(_parts(model, look, ends, values))
+
+
+def _parts(
+    model: nn.Module, look: _Inspection, ends: Sequence[int], values: Sequence[fx.Node]
+) -> Iterator[nn.Module]:
+    steps = look.found.steps
+    for (a, b), (into, out) in zip(pairwise(ends), pairwise(values), strict=True):
+        yield _part(model, steps[a + 1 : b + 1], into, out)
 
 
 def partition(costs: Sequence[int], useful: Sequence[bool], shares: Sequence[float]) -> list[int]:

@@ -11,6 +11,7 @@ from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, check_batch_norm
 from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
+from localbook.local.rules.sgr import recompute as recomputing
 from localbook.local.rules.sgr.compiled import Compiler
 from localbook.local.rules.sgr.step import (
     Penalised,
@@ -73,6 +74,10 @@ class SGR(LocalRule):
         How many modules, drawn anew in every step from torch's global generator, pay the penalty;
         None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
         step costs less.
+    recompute : bool
+        Keep no activations but those between a module's blocks (:func:`localbook.local.blocks`),
+        and compute the others again, as gradient checkpointing does: the same gradients for less
+        memory and more time. Only with double backward, and not compiled.
     compiler : Compiler, optional
         Compiles every module's step; :class:`localbook.local.Compute` puts it here.
 
@@ -90,6 +95,7 @@ class SGR(LocalRule):
     derivative: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
     modules_per_step: int | None = None
+    recompute: bool = False
     compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +110,11 @@ class SGR(LocalRule):
         ):
             if isinstance(name, str) and name not in known:
                 raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
-        if self.derivative == "forward_over_reverse":
+        if self.recompute and self.derivative != "double_backward":
+            raise ConfigError(
+                f"recompute=True goes with derivative='double_backward', not '{self.derivative}'."
+            )
+        if self.recompute or self.derivative == "forward_over_reverse":
             load_forward_mode()
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
@@ -129,8 +139,8 @@ class SGR(LocalRule):
         return self.derivative == "forward_over_reverse"
 
     def compiled(self, backend: str) -> "SGR":
-        """Return the rule with every module's step compiled as a whole."""
-        return replace(self, compiler=Compiler(backend))
+        """Return the rule with every module's step compiled as a whole, unless it recomputes."""
+        return self if self.recompute else replace(self, compiler=Compiler(backend))
 
     def at(self, progress: float) -> "SGR":
         """Return the rule with the weight its schedule gives when a share of training is over."""
@@ -162,10 +172,11 @@ class SGR(LocalRule):
         take: Callable[..., Step]
         values: tuple[Tensor | float, ...]
         if signal.delta is None or weight == 0:
-            take, values = plain, (x,)
+            take, values = recomputing.plain if self.recompute else plain, (x,)
         else:
             distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
-            take = Penalised(DERIVATIVES[self.derivative], distance)
+            way = recomputing.penalised if self.recompute else DERIVATIVES[self.derivative]
+            take = Penalised(way, distance)
             values = (x, signal.delta, weight)
         step = self.compiler.step(take, task, *values) if self.compiler else take(task, *values)
         return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)

@@ -102,7 +102,7 @@ def plain(task: Task, x: Tensor) -> Step:
     out = task.module(x)
     seen = out.detach().requires_grad_()  # so that one pass through the head gives δ and gradients
     loss = task.loss(seen)
-    with _no_autocast(x):
+    with no_autocast(x):
         backward(loss / len(x))
         scaled = seen.grad
         assert scaled is not None
@@ -117,11 +117,11 @@ def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> 
     with twice:
         out = task.module(x)
         loss = task.loss(out)
-    with _no_autocast(x):
+    with no_autocast(x):
         with twice.by_inputs_alone():
             (delta,) = grad(loss, out, create_graph=True)
             (gamma,) = grad(out, x, delta, create_graph=True)
-        total = loss / len(x) + penalty(_precise(gamma), _precise(target))
+        total = loss / len(x) + penalty(precise(gamma), precise(target))
         del gamma  # as large as the input, and nothing looks at it again
         backward(total)
     return Step(loss.detach(), out.detach(), delta.detach())
@@ -137,10 +137,10 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
     x.requires_grad_()
     out = task.module(x)
     loss = task.loss(out)
-    with _no_autocast(x):
+    with no_autocast(x):
         delta, gamma = grad(loss, (out, x))
         gamma.requires_grad_()
-        (direction,) = grad(penalty(_precise(gamma), _precise(target)), gamma)
+        (direction,) = grad(penalty(precise(gamma), precise(target)), gamma)
 
     whole = _LossOfInput(task)
     trained = {name: p for name, p in whole.named_parameters() if p.requires_grad}
@@ -153,7 +153,7 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
         found: dict[str, Tensor] = gradient_of(local_loss)(fixed, x)
         return found
 
-    with state.again(), _differentiable_twice(whole, x):
+    with state.again(), differentiable_twice(whole, x):
         slopes, tangents = jvp(gradient_at, (x.detach(),), (direction,))[:2]
     for name, parameter in trained.items():
         total = slopes[name] / len(x) + tangents[name]
@@ -190,18 +190,18 @@ def load_forward_mode() -> None:
         jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
 
-def _precise(gradient: Tensor) -> Tensor:
+def precise(gradient: Tensor) -> Tensor:
     """Return a gradient in float32 or better: squares of bfloat16 would lose their sum."""
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
 
 
-def _no_autocast(x: Tensor) -> torch.autocast:
+def no_autocast(x: Tensor) -> torch.autocast:
     """Return the context of a backward pass: each step in the precision of the forward pass."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 @contextmanager
-def _differentiable_twice(module: nn.Module, x: Tensor) -> Iterator[None]:
+def differentiable_twice(module: nn.Module, x: Tensor) -> Iterator[None]:
     """Make a module's forward pass one that torch.func can differentiate forward over reverse."""
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # no fused kernel has a tangent
