@@ -7,12 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
 from localbook.plots.style import FOREGROUND, PALETTE, house_style
-
-Floats = NDArray[np.float64]
 
 _POINT, _BOUNDARY = PALETTE["vermilion"], PALETTE["green"]
 _BODIES = (PALETTE["blue"], PALETTE["ochre"])

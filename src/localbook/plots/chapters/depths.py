@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
 from localbook.plots.style import PALETTE, house_style
-
-Floats = NDArray[np.float64]
 
 _DOTS = (PALETTE["green"], PALETTE["vermilion"])
 _LINES = ("-", "--", "-.", ":")

@@ -9,13 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Indices
 from localbook.plots.figure import new_figure
 from localbook.plots.style import PALETTE, house_style
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 _CLASSES: tuple[tuple[str, Literal["round", "projecting"]], ...] = (
     (PALETTE["blue"], "round"),

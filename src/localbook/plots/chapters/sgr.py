@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
 from localbook.plots.style import FOREGROUND, PALETTE, house_style
 
-Floats = NDArray[np.float64]
 Panels = Mapping[str, Mapping[str, Sequence[float]]]
 
 

@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Indices
 from localbook.plots.figure import new_figure
 from localbook.plots.style import FOREGROUND, PALETTE, house_style
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 _CLASSES = (("0", PALETTE["blue"], "o"), ("1", PALETTE["vermilion"], "x"))
 _BOUNDARY = PALETTE["green"]

@@ -6,13 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Masks
 from localbook.plots.figure import new_figure
 from localbook.plots.style import PALETTE, house_style
-
-Floats = NDArray[np.float64]
-Masks = NDArray[np.bool_]
 
 _BODY = PALETTE["blue"]
 _CHOSEN = PALETTE["vermilion"]
