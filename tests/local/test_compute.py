@@ -28,7 +28,7 @@ from localbook.local import (
     equip,
 )
 from localbook.local.rules.sgr.compiled import Compiler
-from localbook.local.training.precision import autocast
+from localbook.local.training.compute import autocast
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {
