@@ -16,6 +16,8 @@ from localbook.plots.style import FOREGROUND, PALETTE, Look, house_style, looks
 
 Curves = Mapping[str, ArrayLike]
 
+_FEW = 30  # places of a line that are marked; of more the line's style must do
+
 
 @house_style()
 def lines(
@@ -107,9 +109,12 @@ def _curve(axes: Axes, look: Look, place: Floats, values: Floats, *, joined: boo
     axes.plot(
         np.tile(place, 1 if joined else len(values)),
         values.mean(0) if joined else values.ravel(),
-        color=look.colour, linestyle=look.line if joined else "", label=look.label,
-        marker=look.marker, markevery=max(1, len(place) // 10) if joined else None,
-    )  # fmt: skip
+        color=look.colour,
+        linestyle=look.line if joined else "",
+        marker="" if joined and len(place) > _FEW else look.marker,
+        markersize=5.5 if joined else 7,
+        label=look.label,
+    )
     if not (place % 1).any():
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 

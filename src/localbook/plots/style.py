@@ -78,6 +78,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     """Return how each name of a figure looks: as in ``LOOKS``, else unlike the figure's others."""
     by_label = {look.label: look for look in LOOKS.values()}
     known = {name: LOOKS.get(name) or by_label.get(name) for name in names}
-    taken = {look.colour for look in known.values() if look}
-    spare = cycle(sorted(_SPARE, key=lambda look: look[0] in taken))
+    seen = [look for look in known.values() if look]
+    unlike = [s for s in _SPARE if s[:2] not in {(look.colour, look.marker) for look in seen}]
+    spare = cycle(sorted(unlike, key=lambda s: s[0] in {look.colour for look in seen}))
     return {name: look or Look(name, *next(spare)) for name, look in known.items()}
