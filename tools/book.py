@@ -26,7 +26,7 @@ import nbformat
 from tqdm import tqdm
 
 from localbook.pool import in_processes
-from tools import launch, trust
+from tools import launch, reference, trust
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -207,6 +207,7 @@ def gather(executed: Path, pages: Path) -> None:
         shutil.copy(executed / notebook, pages / notebook)
         launch.pin(pages / notebook, pages / "_config.yml")
     trust.write(executed, ROOT, pages / "book" / "_generated")
+    reference.write(ROOT / "book" / "reference", pages / "book" / "_generated")
     (pages / "dates.json").write_text(json.dumps(changed_on(), indent=1))
 
 
@@ -241,7 +242,7 @@ def committed() -> Path | None:
     """
     gather(ROOT, COMMITTED / "pages")
     digest = hashlib.sha256()
-    for path in [*sorted((COMMITTED / "pages").rglob("*")), ROOT / "constraints.txt"]:
+    for path in [*sorted((COMMITTED / "pages").rglob("*")), *sorted(_inputs())]:
         if path.is_file():
             digest.update(f"{path}\0".encode() + path.read_bytes())
     stamp = COMMITTED / "stamp.sha256"

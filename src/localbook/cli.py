@@ -59,7 +59,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _train_parallel(args: argparse.Namespace) -> None:
-    from localbook.experiments.parallel import train_parallel
+    from localbook.experiments import train_parallel
 
     history = train_parallel(
         args.profile,
@@ -81,7 +81,7 @@ def _bench(args: argparse.Namespace) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     from localbook import benchmarks
-    from localbook.benchmarks.harness.record import as_json
+    from localbook.benchmarks.harness import as_json
 
     def report(row: benchmarks.Row) -> None:
         print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)

@@ -7,15 +7,12 @@ own. Here alone the local and the tropical part of the library meet.
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
+from localbook.arrays import Box, Floats
 from localbook.errors import ConfigError
 from localbook.local import IsolatedNetwork
 from localbook.tropical import ReLUNetwork, from_torch, linear_regions
-
-Box = tuple[tuple[float, float], tuple[float, float]]
-Floats = NDArray[np.float64]
 
 
 def head_networks(

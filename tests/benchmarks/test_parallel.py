@@ -2,8 +2,8 @@ import pytest
 
 from localbook import benchmarks
 from localbook.benchmarks import Meter
-from localbook.benchmarks.link import bytes_a_second
 from localbook.benchmarks.training import parallel
+from localbook.benchmarks.training.link import bytes_a_second
 from localbook.local import PlainLocal
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from localbook.benchmarks import BENCHMARKS, Benchmark, Meter, caption, run
-from localbook.benchmarks.gpu import RUN_THERE, DeviceClock
+from localbook.benchmarks.harness.gpu import RUN_THERE, DeviceClock
 from localbook.benchmarks.training.penalties import PENALTIES, measure_reconcile
 from localbook.benchmarks.training.steps import RULES, Case, measure_memory, measure_time
 from localbook.benchmarks.training.whole import Size, by_hand, measure_train

@@ -27,8 +27,8 @@ from localbook.local import (
     Rule,
     equip,
 )
-from localbook.local.precision import autocast
 from localbook.local.rules.sgr.compiled import Compiler
+from localbook.local.training.precision import autocast
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {
@@ -36,7 +36,7 @@ RULES: dict[str, Rule] = {
     "checkpointed": CheckpointedBP(),
     "plain": PlainLocal(),
     "sgr": SGR(1.0),
-    "sgr, forward over reverse": SGR(1.0, path="forward_over_reverse"),
+    "sgr, forward over reverse": SGR(1.0, derivative="forward_over_reverse"),
     "bp-free sgr": BPFreeSGR(1.0),
     "feedback alignment": FeedbackAlignment(),
     "direct feedback": DirectFeedbackAlignment(),
@@ -201,7 +201,7 @@ def test_a_compiled_step_follows_its_weights_and_leaves_fixed_ones_alone() -> No
 @pytest.mark.parametrize("path", ["double_backward", "forward_over_reverse"])
 def test_compiled_under_autocast_as_without_compiling(path: str) -> None:
     torch._dynamo.reset()
-    rule = SGR(1.0, path=path)
+    rule = SGR(1.0, derivative=path)
     plain, compiled = (
         step(rule, Compute(bf16=True, compile=backend)) for backend in ("", "aot_eager")
     )

@@ -81,12 +81,12 @@ def test_a_rule_that_is_not_local_is_refused(rule: BP | Greedy) -> None:
 
 
 def test_rules_that_do_not_fit_replicas_or_processes_are_refused() -> None:
-    for rule in (SGR(path="forward_over_reverse"), BPFreeSGR()):
+    for rule in (SGR(derivative="forward_over_reverse"), BPFreeSGR()):
         check_rule(rule, 1)
         with pytest.raises(ConfigError, match="DistributedDataParallel sees only gradients"):
             check_rule(rule, 2)
-    with pytest.raises(ConfigError, match="which modules pay is drawn for all"):
-        check_rule(SGR(paying=1), 1)
+    with pytest.raises(ConfigError, match="SGR needs to see more than one module"):
+        check_rule(SGR(modules_per_step=1), 1)
 
 
 @pytest.mark.parametrize(

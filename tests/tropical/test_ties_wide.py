@@ -5,12 +5,12 @@ import pytest
 from hypothesis import assume, given, settings
 
 from localbook.errors import GeometryError
-from localbook.tropical.layer import AffineLayer
+from localbook.tropical.networks.layer import AffineLayer
 from localbook.tropical.regions import boundary
 from localbook.tropical.regions import wide as tiles
 from localbook.tropical.regions.boundary import decision_boundary
+from localbook.tropical.regions.simplified import simplified
 from localbook.tropical.regions.wide import Ranges, Tiles, bounds, tiles_with_ties
-from localbook.tropical.simplified import simplified
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.test_boundary import BOX, assert_equal_to_reference, balanced
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.tropical import Zonotope
-from localbook.tropical.zonotope_pairs import FEW, sums_by_pairs
+from localbook.tropical.zonotopes.pairs import FEW, sums_by_pairs
 from localbook.tropical.zonotopes.space import sweep
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=40)

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
+from localbook.benchmarks.harness import Meter, Row, Target, counted, timed
 from localbook.errors import ConfigError
 from localbook.paths import checkout
 

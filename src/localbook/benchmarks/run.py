@@ -2,31 +2,23 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import book
-from localbook.benchmarks.geometry import boundary, regions, zonotope
-from localbook.benchmarks.gpu import gpu_meter
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.record import GPU, Benchmark
-from localbook.benchmarks.harness.row import Row
-from localbook.benchmarks.training import parallel, profile, second_derivatives
-from localbook.benchmarks.training import penalties as speed
-from localbook.benchmarks.training import steps as training
-from localbook.benchmarks.training import whole as fast
+from localbook.benchmarks import book, geometry, training
+from localbook.benchmarks.harness import GPU, Benchmark, Meter, Row, gpu_meter
 from localbook.errors import ConfigError
 from localbook.runs import provenance
 
 BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "book": book.measure,
-    "boundary": boundary.measure,
+    "boundary": geometry.measure_boundary,
     "memory": training.measure_memory,
-    "parallel": parallel.measure,
-    "profile": profile.measure,
-    "reconcile": speed.measure_reconcile,
-    "regions": regions.measure,
-    "second-derivatives": second_derivatives.measure,
+    "parallel": training.measure_parallel,
+    "profile": training.measure_profile,
+    "reconcile": training.measure_reconcile,
+    "regions": geometry.measure_regions,
+    "second-derivatives": training.measure_second_derivatives,
     "step-time": training.measure_time,
-    "train": fast.measure_train,
-    "zonotope": zonotope.measure,
+    "train": training.measure_train,
+    "zonotope": geometry.measure_zonotope,
 }
 
 

@@ -6,7 +6,6 @@
 ((100, 1, 8, 8), dtype('uint8'))
 """
 
-from localbook.data.door import SPLITS, check, fetch, known, load
-from localbook.data.imageset import ImageSet
+import lazy_loader
 
-__all__ = ["SPLITS", "ImageSet", "check", "fetch", "known", "load"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

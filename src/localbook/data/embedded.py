@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from localbook.arrays import Floats
 from localbook.data.imageset import ImageSet, holdout
 from localbook.errors import DataError
-
-Floats = NDArray[np.float64]
 
 SHAPES = ("circle", "ring", "square", "triangle", "cross", "star")
 _PER_CLASS = {"train": 500, "val": 100, "test": 200}

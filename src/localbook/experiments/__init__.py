@@ -1,7 +1,8 @@
 """The book's experiments: what each profile means, and how an experiment becomes run records."""
 
 from localbook.experiments.catalogue import EXPERIMENTS, PROFILES, setting
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Setting
+from localbook.experiments.harness import Experiment, Job, Outcome, Setting
+from localbook.experiments.parallel import train_parallel
 from localbook.experiments.runner import run
 from localbook.experiments.sweep import sweep
 
@@ -15,4 +16,5 @@ __all__ = [
     "run",
     "setting",
     "sweep",
+    "train_parallel",
 ]

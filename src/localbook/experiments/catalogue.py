@@ -7,26 +7,27 @@ results on a CUDA device.
 from collections.abc import Mapping
 
 from localbook.errors import ConfigError
-from localbook.experiments.attacks.experiment import (
+from localbook.experiments.attacks import (
     TROPICAL_ATTACK,
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
-from localbook.experiments.comparisons.ablation import SGR_ABLATION
-from localbook.experiments.comparisons.boundaries import BOUNDARIES
-from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
-from localbook.experiments.comparisons.deep import (
+from localbook.experiments.comparisons import (
+    BOUNDARIES,
+    BP_FREE_CIFAR10,
+    BP_FREE_DIGITS,
     CIFAR10,
     CIFAR10_DEPTH,
     CIFAR10_RATES,
+    CIFAR10_SPEED,
+    GRADIENT_ISOLATION,
+    IMAGE_SLICES,
     IMAGENET_RATES,
     IMAGENET_SUBSET,
+    SGR_ABLATION,
 )
-from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
-from localbook.experiments.comparisons.slices import IMAGE_SLICES
-from localbook.experiments.comparisons.speed import CIFAR10_SPEED
-from localbook.experiments.harness.job import Experiment, Setting
-from localbook.experiments.pruning.experiment import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.harness import Experiment, Setting
+from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")

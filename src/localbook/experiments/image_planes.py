@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from localbook.arrays import Box
 from localbook.tropical import Plane, plane_through
-
-Box = tuple[tuple[float, float], tuple[float, float]]
 
 _MARGIN = 0.25  # how far a slice reaches beyond its three images, in parts of their box
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from localbook import data as images
-from localbook.data.batches import Augment, DeviceImages
+from localbook.arrays import Row
+from localbook.data import Augment, DeviceImages
 from localbook.errors import ConfigError
 from localbook.local import (
     SGR,
@@ -27,7 +27,6 @@ from localbook.local import (
     with_dgl_heads,
 )
 
-Row = dict[str, Any]
 METHODS = ("local", "dgl", "sgr")
 
 

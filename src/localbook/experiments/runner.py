@@ -10,9 +10,10 @@ import torch
 
 from localbook import data as images
 from localbook import runs
+from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.catalogue import EXPERIMENTS, setting
-from localbook.experiments.harness.job import Job, Outcome, Row, Setting
+from localbook.experiments.harness import Job, Outcome, Setting
 
 
 def run(

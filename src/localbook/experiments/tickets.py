@@ -8,24 +8,29 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from localbook.arrays import Row
 from localbook.data import ImageSet
 from localbook.errors import TrainingError
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
-from localbook.experiments.harness.unfinished import keep_rows, kept_rows
+from localbook.experiments.harness import Experiment, Job, Outcome, keep_rows, kept_rows
 from localbook.progress import Progress
-from localbook.tropical import dual_distance, dual_polytope
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.tickets.iterative import (
-    Initialisation,
-    Method,
+from localbook.tropical import (
     Pruning,
+    ReLUNetwork,
     Round,
-    Scope,
-    Trainer,
+    dual_distance,
+    dual_polytope,
     initial_network,
     iterative_pruning,
 )
-from localbook.tropical.tickets.training import Training, accuracy, ticket_trainer
+from localbook.tropical.tickets import (
+    Initialisation,
+    Method,
+    Scope,
+    Trainer,
+    Training,
+    accuracy,
+    ticket_trainer,
+)
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
 _FRESH = 1000  # reinit's weights for round k have the seed + 1000 k

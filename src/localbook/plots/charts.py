@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from localbook.arrays import Floats
 from localbook.errors import ConfigError
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import Floats, legend_below
+from localbook.plots.shapes import legend_below
 from localbook.plots.style import FOREGROUND, PALETTE, Look, house_style, looks
 
 Curves = Mapping[str, ArrayLike]

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from localbook.arrays import Floats
+
 Cap = Literal["butt", "round", "projecting"]
 
 INPUTS = ("$x_1$", "$x_2$")

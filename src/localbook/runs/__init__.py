@@ -1,9 +1,5 @@
 """Run records: small JSON files that say what was run, on what, and what came out."""
 
-from localbook.runs.captions import caption
-from localbook.runs.origin import now, provenance
-from localbook.runs.record import Record
-from localbook.runs.store import load, read, write
-from localbook.runs.tables import compare, table
+import lazy_loader
 
-__all__ = ["Record", "caption", "compare", "load", "now", "provenance", "read", "table", "write"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, get_origin, get_type_hints
 
+from localbook.arrays import Row
 from localbook.errors import RecordError
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

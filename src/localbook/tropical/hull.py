@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 
 
 @dataclass(frozen=True)

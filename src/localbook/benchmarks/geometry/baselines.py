@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import Box
-from localbook.tropical.tolerance import Floats
-from localbook.tropical.zonotope_marks import keys, random_marks
+from localbook.arrays import Box, Floats
+from localbook.tropical import ReLUNetwork
+from localbook.tropical.zonotopes import keys, random_marks
 
 _SMALL = 1e-12  # of a pre-activation that is taken for zero
 

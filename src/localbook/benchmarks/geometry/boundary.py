@@ -5,17 +5,13 @@ from functools import partial
 
 import numpy as np
 
+from localbook.arrays import Floats
 from localbook.benchmarks.geometry.baselines import line_sort, segments_one_by_one
-from localbook.benchmarks.harness.meter import Meter, peak_mib
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
-from localbook.benchmarks.networks import BOX, name, network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import window
-from localbook.tropical.regions.boundary import DecisionBoundary, decision_boundary
-from localbook.tropical.regions.cells import layers_of
-from localbook.tropical.regions.ties import ties_on_square
-from localbook.tropical.ties_wide import ties_by_tiles
-from localbook.tropical.tolerance import Floats
+from localbook.benchmarks.geometry.networks import BOX, name, network
+from localbook.benchmarks.harness import Meter, Row, Target, counted, peak_mib, timed
+from localbook.tropical import DecisionBoundary, ReLUNetwork, decision_boundary
+from localbook.tropical.networks import window
+from localbook.tropical.regions import layers_of, ties_by_tiles, ties_on_square
 
 SIZES: tuple[tuple[int, ...], ...] = (
     (2, 16, 2), (2, 64, 2), (2, 256, 2), (2, 1024, 2), (2, 4096, 2), (2, 32, 32, 32, 2),

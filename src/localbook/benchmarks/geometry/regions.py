@@ -6,11 +6,9 @@ from functools import partial
 import numpy as np
 
 from localbook.benchmarks.geometry.baselines import cells_one_by_one
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
-from localbook.benchmarks.networks import BOX, name, network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.regions.linear_regions import linear_regions
+from localbook.benchmarks.geometry.networks import BOX, name, network
+from localbook.benchmarks.harness import Meter, Row, Target, counted, timed
+from localbook.tropical import ReLUNetwork, linear_regions
 
 SIZES: tuple[tuple[int, ...], ...] = ((2, 16, 2), (2, 64, 2), (2, 256, 2), (2, 64, 64, 64, 2))
 TARGETS: dict[tuple[int, ...], Target] = {

@@ -6,16 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from localbook.benchmarks.baselines_zonotope import (
+from localbook.arrays import Floats
+from localbook.benchmarks.geometry.baselines_zonotope import (
     all_pairs,
     enumerated_qhull,
     incremental_qhull,
     sorted_angles,
 )
-from localbook.benchmarks.harness.meter import Meter, Routine
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
-from localbook.tropical.tolerance import Floats
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.benchmarks.harness import Meter, Routine, Row, Target, counted, timed
+from localbook.tropical import Zonotope
 
 Baseline = Callable[[Floats], object]
 

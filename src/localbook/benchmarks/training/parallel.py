@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, counted
-from localbook.benchmarks.link import bytes_a_second
-from localbook.data import ImageSet
-from localbook.data.batches import DeviceImages
+from localbook.benchmarks.harness import Meter, Row, Target, counted
+from localbook.benchmarks.training.link import bytes_a_second
+from localbook.data import DeviceImages, ImageSet
 from localbook.local import (
     SGR,
     IsolatedNetwork,
@@ -29,7 +27,7 @@ from localbook.local import (
     parallel,
     split,
 )
-from localbook.local.training.batches import batches, optimiser
+from localbook.local.training import batches, optimiser
 
 UNIT = "ms on the wall"
 _MIB = 2**20

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, timed
+from localbook.benchmarks.harness import Meter, Row, timed
 from localbook.benchmarks.training.steps import Cases, small, step
 from localbook.local import SGR, Compute, PlainLocal, Rule
 
@@ -16,7 +15,7 @@ _WAYS = {
 }
 PENALTIES: Mapping[str, Rule] = {
     **_WAYS,
-    "squared, double backward, one module a step": SGR(0.1, paying=1),
+    "squared, double backward, one module a step": SGR(0.1, modules_per_step=1),
 }
 
 

@@ -6,8 +6,7 @@ from statistics import median
 
 from torch.profiler import ProfilerActivity, profile
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, counted
+from localbook.benchmarks.harness import Meter, Row, counted
 from localbook.benchmarks.training.steps import TARGET, Cases, small, step
 from localbook.local import BP, SGR
 

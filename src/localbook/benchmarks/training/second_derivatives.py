@@ -11,13 +11,8 @@ from torch import Tensor
 from torch.autograd import grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, timed
-from localbook.local.second_derivatives.attention import attention
-from localbook.local.second_derivatives.batch_norm import batch_norm
-from localbook.local.second_derivatives.convolution import convolution
-from localbook.local.second_derivatives.gelu import gelu
-from localbook.local.second_derivatives.layer_norm import layer_norm
+from localbook.benchmarks.harness import Meter, Row, Target, timed
+from localbook.local.second_derivatives import attention, batch_norm, convolution, gelu, layer_norm
 
 _Function = Callable[..., Tensor]
 _TARGET = Target("ratio", 1.0)

@@ -12,11 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from localbook.benchmarks.harness.meter import Meter
-from localbook.benchmarks.harness.row import Row, Target, timed
-from localbook.data import ImageSet
-from localbook.data.batches import DeviceImages
-from localbook.experiments.comparisons.speed import SOURCE
+from localbook.benchmarks.harness import Meter, Row, Target, timed
+from localbook.data import DeviceImages, ImageSet
+from localbook.experiments.comparisons import SOURCE
 from localbook.local import (
     BP,
     SGR,
@@ -31,7 +29,7 @@ from localbook.local import (
 TRAINED: Mapping[str, Rule] = {
     "BP": BP(),
     "plain local": PlainLocal(),
-    "SGR, one module a step": SGR(0.1, paying=1),
+    "SGR, one module a step": SGR(0.1, modules_per_step=1),
     "SGR": SGR(0.1),
 }
 _BASELINE = "a loop by hand of BP"

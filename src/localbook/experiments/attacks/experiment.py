@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from localbook.arrays import Row
 from localbook.data import ImageSet
 from localbook.experiments.attacks.methods import ATTACKS, Candidate
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
-from localbook.experiments.harness.unfinished import keep_rows, kept_rows
+from localbook.experiments.harness import Experiment, Job, Outcome, keep_rows, kept_rows
 from localbook.progress import Progress
-from localbook.tropical.attacks.penalty import Penalty
-from localbook.tropical.attacks.tropical import weight_change_needed
+from localbook.tropical.attacks import Penalty, weight_change_needed
 
 _TUNING_SEED = 9000  # never one of the seeds that are reported
 _BATCH = 100

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attacks.gradient import fgsm, pgd
-from localbook.tropical.attacks.penalty import Penalty
-from localbook.tropical.attacks.tropical import tropical_attack
+from localbook.tropical.attacks import Penalty, fgsm, pgd, tropical_attack
 
 if TYPE_CHECKING:
     from art.attacks import EvasionAttack

@@ -1,1 +1,31 @@
 """Comparisons."""
+
+from localbook.experiments.comparisons.ablation import SGR_ABLATION
+from localbook.experiments.comparisons.boundaries import BOUNDARIES
+from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
+from localbook.experiments.comparisons.deep import (
+    CIFAR10,
+    CIFAR10_DEPTH,
+    CIFAR10_RATES,
+    IMAGENET_RATES,
+    IMAGENET_SUBSET,
+)
+from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
+from localbook.experiments.comparisons.slices import IMAGE_SLICES
+from localbook.experiments.comparisons.speed import CIFAR10_SPEED, SOURCE
+
+__all__ = [
+    "BOUNDARIES",
+    "BP_FREE_CIFAR10",
+    "BP_FREE_DIGITS",
+    "CIFAR10",
+    "CIFAR10_DEPTH",
+    "CIFAR10_RATES",
+    "CIFAR10_SPEED",
+    "GRADIENT_ISOLATION",
+    "IMAGENET_RATES",
+    "IMAGENET_SUBSET",
+    "IMAGE_SLICES",
+    "SGR_ABLATION",
+    "SOURCE",
+]

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.depths import agreement, head_networks
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
+from localbook.experiments.harness import Experiment, Job, Outcome
 from localbook.experiments.image_planes import image_plane
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, Schedule
 from localbook.tropical import decision_boundary, linear_regions

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
-from localbook.data.imageset import limited
+from localbook.data import Augment, DeviceImages, ImageSet, limited
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment
+from localbook.experiments.harness import Experiment
 from localbook.local import (
     BP,
     BPFreeSGR,

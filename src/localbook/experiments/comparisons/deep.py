@@ -5,14 +5,12 @@ On CIFAR-10 with residual networks, and on Tiny ImageNet with a residual network
 
 from dataclasses import dataclass, replace
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
-from localbook.data.imageset import limited, only_classes
+from localbook.data import Augment, DeviceImages, ImageSet, limited, only_classes
 from localbook.experiments.comparisons.compare import Candidate, compare
 from localbook.experiments.comparisons.rules import Method
-from localbook.experiments.harness.job import Experiment
+from localbook.experiments.harness import Experiment
 from localbook.local import IsolatedNetwork, Rule, Schedule
-from localbook.local.networks.backbones import isolated
+from localbook.local.networks import isolated
 
 _BALANCE = 8  # images in the batch for which memory is balanced; the cuts are the same for more
 

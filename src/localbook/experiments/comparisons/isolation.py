@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment
+from localbook.experiments.harness import Experiment
 from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, Schedule
 
 

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from localbook.data.batches import Augment, DeviceImages
+from localbook.arrays import Box, Row
+from localbook.data import Augment, DeviceImages
 from localbook.depths import head_networks
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
-from localbook.experiments.image_planes import Box, image_plane
+from localbook.experiments.harness import Experiment, Job, Outcome
+from localbook.experiments.image_planes import image_plane
 from localbook.local import BP, IsolatedNetwork, Rule, Schedule
 from localbook.tropical import DecisionBoundary, ReLUNetwork, decision_boundary
 

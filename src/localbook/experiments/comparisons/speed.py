@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
-from localbook.data.imageset import limited
+from localbook.arrays import Row
+from localbook.data import Augment, DeviceImages, ImageSet, limited
 from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
+from localbook.experiments.harness import Experiment, Job, Outcome
 from localbook.local import (
     BP,
     SGR,
@@ -76,7 +75,7 @@ class SpeedSetting:
     def rule(self, method: str, candidate: Candidate) -> Rule:
         """Return the rule; λ is the candidate's ``weight``, and one module a step pays."""
         if method == "sgr":
-            return SGR(weight=candidate["weight"], paying=1)
+            return SGR(weight=candidate["weight"], modules_per_step=1)
         return BP() if method == "bp" else PlainLocal()
 
 

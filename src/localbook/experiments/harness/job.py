@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from localbook.arrays import Row
 from localbook.data import ImageSet
-
-Row = dict[str, Any]
 
 
 class Setting(Protocol):

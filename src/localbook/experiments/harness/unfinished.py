@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from localbook.arrays import Row
 from localbook.errors import ConfigError
-from localbook.experiments.harness.job import Job, Row
+from localbook.experiments.harness.job import Job
 
 
 def keep_rows(path: Path, job: Job, rows: list[Row]) -> None:

@@ -7,16 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import DeviceImages
-from localbook.data.imageset import limited
-from localbook.experiments.harness.job import Experiment, Job, Outcome, Row
-from localbook.experiments.harness.unfinished import (
-    keep_rows,
-    keep_tensors,
-    kept_rows,
-    kept_tensors,
-)
+from localbook.arrays import Row
+from localbook.data import DeviceImages, ImageSet, limited
+from localbook.experiments import harness
+from localbook.experiments.harness import Experiment, Job, Outcome
 from localbook.experiments.pruning.methods import METHODS, Masks, Trained, zeroing
 from localbook.experiments.pruning.networks import (
     Samples,
@@ -109,7 +103,7 @@ class _Bench:
         made_by = (setting.body, setting.body_epochs, setting.hidden, setting.batches)
         name = digest(_sources(self.job), made_by, setting.batch_size, setting.lr, seed)
         path = self.shared / f"dense-{name}.pt"
-        if state := kept_tensors(path, self.job.device):
+        if state := harness.kept_tensors(path, self.job.device):
             net.load_state_dict(state)
             return net
         with Progress(f"dense network, seed {seed}", setting.batches, "batch") as bar:
@@ -123,7 +117,7 @@ class _Bench:
                 seed=seed,
                 after_step=bar.at,
             )
-        keep_tensors(path, net.state_dict())
+        harness.keep_tensors(path, net.state_dict())
         return net
 
     def pruned(
@@ -183,13 +177,13 @@ def run(job: Job) -> Outcome:
         for seed in job.seeds:
             dense = bench.dense(seed)
             parameters = sum(p.numel() for p in dense.parameters())
-            rows = kept_rows(job.partial / f"seed{seed}.json", job)
+            rows = harness.kept_rows(job.partial / f"seed{seed}.json", job)
             for compression in setting.compressions:
                 for mode in setting.modes:
                     if not any(r["mode"] == mode and r["compression"] == compression for r in rows):
                         row = _measured(bench, dense, mode, chosen[mode], compression, seed)
                         rows.append({"seed": seed, "epoch": 0, "mode": mode} | row)
-                        keep_rows(job.partial / f"seed{seed}.json", job, rows)
+                        harness.keep_rows(job.partial / f"seed{seed}.json", job, rows)
                     bar.at(len(history) + len(rows), f"{mode}, {compression:.0%}")
             history += rows
             accuracy, dead = measure(dense, bench.splits["test"])
@@ -205,7 +199,7 @@ def _choose(bench: _Bench) -> tuple[list[Row], Row]:
     """Judge every mode's candidates on the validation split; a single one needs no judging."""
     setting = bench.job.setting
     path = bench.job.partial / "tuning.json"
-    rows = kept_rows(path, bench.job)
+    rows = harness.kept_rows(path, bench.job)
     if not rows:
         for mode in setting.modes:
             candidates = setting.tried(bench.job.method, mode)
@@ -216,7 +210,7 @@ def _choose(bench: _Bench) -> tuple[list[Row], Row]:
                     net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, _TUNING_SEED)
                     score = measure(net, bench.splits["val"])[0]
                 rows.append({"mode": mode, "candidate": candidate, "val_accuracy": score})
-        keep_rows(path, bench.job, rows)
+        harness.keep_rows(path, bench.job, rows)
     chosen = {}
     for mode in setting.modes:
         mine = [row for row in rows if row["mode"] == mode]

@@ -11,9 +11,8 @@ from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
 from localbook.experiments.pruning.networks import Samples, linear_layers
-from localbook.tropical.pruning import costs as pruning_costs
-from localbook.tropical.pruning import masks as pruning_masks
-from localbook.tropical.pruning.objective import Mask
+from localbook.tropical import pruning
+from localbook.tropical.pruning import Mask
 
 _SNIP_IMAGES = 1000
 
@@ -46,14 +45,14 @@ def _all_biases(dense: Trained, weights: list[Mask]) -> Masks:
 
 
 def _tropical(dense: Trained, compression: float) -> Masks:
-    costs = pruning_costs.weight_costs(dense.weights, dense.biases, dense.exponent)
-    return _all_biases(dense, pruning_masks.keep_weights(dense.weights, costs, compression))
+    costs = pruning.weight_costs(dense.weights, dense.biases, dense.exponent)
+    return _all_biases(dense, pruning.keep_weights(dense.weights, costs, compression))
 
 
 def _tropical_neurons(dense: Trained, compression: float) -> Masks:
-    costs = pruning_costs.neuron_costs(dense.weights, dense.biases)
-    kept = pruning_masks.keep_neurons(dense.weights, dense.biases, costs, compression)
-    return pruning_masks.without_neurons(dense.weights, kept)
+    costs = pruning.neuron_costs(dense.weights, dense.biases)
+    kept = pruning.keep_neurons(dense.weights, dense.biases, costs, compression)
+    return pruning.without_neurons(dense.weights, kept)
 
 
 def _snip(dense: Trained, compression: float) -> Masks:
@@ -65,12 +64,12 @@ def _snip(dense: Trained, compression: float) -> Masks:
     loss = nn.functional.cross_entropy(scores, dense.train.y[:_SNIP_IMAGES])
     gradients = torch.autograd.grad(loss, [layer.weight for layer in layers])
     arrays = [g.cpu().numpy() for g in gradients]
-    return _all_biases(dense, pruning_masks.snip(dense.weights, arrays, compression))
+    return _all_biases(dense, pruning.snip(dense.weights, arrays, compression))
 
 
 def _torch_l1(dense: Trained, compression: float) -> Masks:
     """Take the same share of each layer by torch.nn.utils.prune.l1_unstructured."""
-    counts = [int((~m).sum()) for m in pruning_masks.class_uniform(dense.weights, compression)]
+    counts = [int((~m).sum()) for m in pruning.class_uniform(dense.weights, compression)]
     masks = []
     for weights, count in zip(dense.weights, counts, strict=True):
         layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False)
@@ -83,7 +82,7 @@ def _torch_l1(dense: Trained, compression: float) -> Masks:
 def _torch_ln(dense: Trained, compression: float) -> Masks:
     """Take the same share of each hidden layer's neurons by torch.nn.utils.prune.ln_structured."""
     widths = [dense.weights[0].shape[1], *(len(w) for w in dense.weights)]
-    budget = pruning_masks.parameters_kept(dense.weights, compression)
+    budget = pruning.parameters_kept(dense.weights, compression)
     removed = _rows_to_remove(widths, budget)
     kept: list[Mask] = []
     for weights, biases, count in zip(dense.weights, dense.biases, removed, strict=False):
@@ -94,7 +93,7 @@ def _torch_ln(dense: Trained, compression: float) -> Masks:
             layer, "weight", amount=count, n=2, dim=0
         )
         kept.append(_mask_of(layer)[:, 0])
-    return pruning_masks.without_neurons(dense.weights, kept)
+    return pruning.without_neurons(dense.weights, kept)
 
 
 def _mask_of(layer: nn.Linear) -> Mask:
@@ -108,18 +107,16 @@ def _rows_to_remove(widths: list[int], budget: int) -> list[int]:
     for step in range(max(hidden)):
         removed = [min(round(step * h / max(hidden)), h - 1) for h in hidden]
         left = [h - r for h, r in zip(hidden, removed, strict=True)]
-        if pruning_masks.parameters_of([widths[0], *left, widths[-1]]) <= budget:
+        if pruning.parameters_of([widths[0], *left, widths[-1]]) <= budget:
             return removed
     raise ConfigError("one neuron a layer has more parameters than may stay: ask for less.")
 
 
 METHODS: Mapping[str, Callable[[Trained, float], Masks]] = {
     "tropical": _tropical,
-    "class-blind": lambda d, c: _all_biases(d, pruning_masks.class_blind(d.weights, c)),
-    "class-uniform": lambda d, c: _all_biases(d, pruning_masks.class_uniform(d.weights, c)),
-    "class-distribution": lambda d, c: _all_biases(
-        d, pruning_masks.class_distribution(d.weights, c)
-    ),
+    "class-blind": lambda d, c: _all_biases(d, pruning.class_blind(d.weights, c)),
+    "class-uniform": lambda d, c: _all_biases(d, pruning.class_uniform(d.weights, c)),
+    "class-distribution": lambda d, c: _all_biases(d, pruning.class_distribution(d.weights, c)),
     "snip": _snip,
     "torch-l1": _torch_l1,
     "tropical-neurons": _tropical_neurons,

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from localbook.data.batches import DeviceImages
-from localbook.experiments.harness.unfinished import keep_tensors, kept_tensors
+from localbook.data import DeviceImages
+from localbook.experiments.harness import keep_tensors, kept_tensors
 
 _TEST_BATCH = 1000
 _BODY_SEED = 7000  # one body for all seeds: the heads are compared, not the bodies

@@ -5,21 +5,19 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.local.costs.live import live_bytes
 from localbook.local.costs.saved import SavedBytes, saved_bytes
-from localbook.local.networks.checks import check_inputs
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, check_inputs
 from localbook.local.rules import BP, CheckpointedBP, Rule
-from localbook.local.training.compute import Compute
+from localbook.local.training import Compute
 
 BASELINES: Mapping[str, Rule] = {"bp": BP(), "checkpointed": CheckpointedBP()}
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.rules import Rule
 
 

@@ -1,17 +1,14 @@
 """Memory held for backward, counted tensor by tensor, on any device."""
 
 import copy
-import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, SavedTensors
 from localbook.local.rules import Rule
 
 
@@ -65,7 +62,7 @@ def saved_course(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> list
     return _watched(rule, net, x, y).course
 
 
-def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> "SavedTensors":
+def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> SavedTensors:
     """Run a rule on a copy of the network under the hooks of a ledger."""
     net = copy.deepcopy(net)
     net.zero_grad(set_to_none=True)
@@ -85,78 +82,6 @@ def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> "SavedTe
                 "measure the double-backward path, or the allocator's peak on a GPU."
             ) from error
     return ledger
-
-
-class SavedTensors:
-    """A ledger of the storages that autograd keeps for backward, each with an owner.
-
-    Parameters
-    ----------
-    ignore : iterable of Tensor
-        Tensors whose storages never count.
-
-    Attributes
-    ----------
-    owner : int
-        Who is charged for what is saved from now on; the caller sets it.
-    peak : int
-        The most bytes held at once.
-    peak_of : Counter
-        The most bytes held at once for each owner.
-    course : list of int
-        The bytes held at the start and after each change.
-    """
-
-    def __init__(self, ignore: Iterable[Tensor]) -> None:
-        self.owner = 0
-        self.peak = 0
-        self.peak_of: Counter[int] = Counter()
-        self.course = [0]
-        self._now = 0
-        self._now_of: Counter[int] = Counter()
-        self._ignored = {_address(tensor) for tensor in ignore}
-        self._uses: Counter[int] = Counter()
-        self._owner_of: dict[int, int] = {}
-
-    def hooks(self) -> saved_tensors_hooks:
-        """Return the context in which saved tensors are entered here."""
-        return saved_tensors_hooks(self._pack, lambda kept: kept.tensor)
-
-    def _pack(self, tensor: Tensor) -> "_Kept":
-        kept = _Kept(tensor)
-        storage = _address(tensor)
-        if storage not in self._ignored:
-            if not self._uses[storage]:
-                self._owner_of[storage] = self.owner
-                self._change(self.owner, tensor.untyped_storage().nbytes())
-            self._uses[storage] += 1
-            # The tensor is kept alive by `kept` alone, so its storage's address is not reused
-            # before the entry is closed.
-            weakref.finalize(kept, self._drop, storage, tensor.untyped_storage().nbytes())
-        return kept
-
-    def _drop(self, storage: int, size: int) -> None:
-        self._uses[storage] -= 1
-        if not self._uses[storage]:
-            self._change(self._owner_of[storage], -size)
-
-    def _change(self, owner: int, size: int) -> None:
-        self._now += size
-        self.course.append(self._now)
-        self._now_of[owner] += size
-        self.peak = max(self.peak, self._now)
-        self.peak_of[owner] = max(self.peak_of[owner], self._now_of[owner])
-
-
-class _Kept:
-    """What autograd holds in place of a saved tensor; it dies when autograd drops it."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _becomes_owner(ledger: SavedTensors, number: int) -> Callable[..., None]:

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import RandomState, evaluating
+from localbook.local.networks import IsolatedNetwork, RandomState, evaluating
 from localbook.local.rules import Rule
 
 

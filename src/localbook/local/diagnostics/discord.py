@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks.heads import cost
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, cost, evaluating
 
 
 @dataclass(frozen=True)

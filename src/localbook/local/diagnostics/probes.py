@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

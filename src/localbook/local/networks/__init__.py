@@ -1,1 +1,58 @@
 """Networks."""
+
+from localbook.local.networks.airbench import airbench, isolated_airbench
+from localbook.local.networks.backbones import isolated
+from localbook.local.networks.checks import (
+    check_batch_norm,
+    check_heads,
+    check_inputs,
+    check_trainable,
+)
+from localbook.local.networks.dgl import dgl_head, with_dgl_heads
+from localbook.local.networks.heads import (
+    HEADS,
+    FixedLinear,
+    MeanToken,
+    ToTokens,
+    add_heads,
+    check_labels,
+    cost,
+    make_head,
+)
+from localbook.local.networks.isolated import ConvNet, IsolatedNetwork, linear_head
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.replay import RandomState, call_again, evaluating
+from localbook.local.networks.saved_tensors import SavedTensors
+from localbook.local.networks.split import Split, cut_points, split
+
+__all__ = [
+    "HEADS",
+    "ConvNet",
+    "FixedLinear",
+    "IsolatedNetwork",
+    "MeanToken",
+    "RandomState",
+    "SavedTensors",
+    "Split",
+    "ToTokens",
+    "add_heads",
+    "airbench",
+    "call_again",
+    "check_batch_norm",
+    "check_heads",
+    "check_inputs",
+    "check_labels",
+    "check_trainable",
+    "cifar_resnet",
+    "cost",
+    "cut_points",
+    "dgl_head",
+    "evaluating",
+    "isolated",
+    "isolated_airbench",
+    "linear_head",
+    "make_head",
+    "small_vit",
+    "split",
+    "with_dgl_heads",
+]

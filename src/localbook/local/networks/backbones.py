@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import IsolatedNetwork, add_heads, cifar_resnet, small_vit, split
+from localbook.local.networks.heads import add_heads
+from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.split import split
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from localbook.errors import ConfigError
-from localbook.local.costs.saved import SavedTensors
 from localbook.local.networks.replay import evaluating
+from localbook.local.networks.saved_tensors import SavedTensors
 from localbook.local.networks.trace import Place, Trace, parameters_of, places, trace
 
 _RUNS = 3  # of which the fastest counts, for times

@@ -6,6 +6,7 @@ With :func:`launch` on one machine, or under ``torchrun`` on any number of them:
         parallel.train(team, net, rule, data, held_out, schedule, seed=0)
 """
 
+from localbook.local.parallel.channel import Inbox, Outbox
 from localbook.local.parallel.checkpoints import assemble, last_common
 from localbook.local.parallel.join import DiedError, Team, joined
 from localbook.local.parallel.launch import launch
@@ -17,7 +18,9 @@ from localbook.local.parallel.train import train
 
 __all__ = [
     "DiedError",
+    "Inbox",
     "Options",
+    "Outbox",
     "Scaling",
     "Seat",
     "Team",

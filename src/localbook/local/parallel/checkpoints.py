@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.training import checkpoint as checkpoints
+from localbook.local.networks import IsolatedNetwork
+from localbook.local.training import checkpoints
 
 _NAME = re.compile(r"epoch-(\d+)-module-(\d+)\.pt")
 

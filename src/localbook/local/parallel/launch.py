@@ -13,18 +13,19 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import ConfigError, LocalbookError, TrainingError
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.join import DiedError, joined
 from localbook.local.parallel.options import Options
-from localbook.local.parallel.result import Row, Trained, Updates
+from localbook.local.parallel.result import Trained, Updates
 from localbook.local.parallel.seat import Seat
 from localbook.local.parallel.setup import check
 from localbook.local.parallel.train import train
 from localbook.local.rules import Rule
-from localbook.local.training.schedule import Schedule
+from localbook.local.training import Schedule
 
 
 @dataclass(frozen=True)

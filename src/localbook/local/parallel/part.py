@@ -1,6 +1,7 @@
 """One module as a process holds it: how it steps, and how its replicas stay the same."""
 
 import copy
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -8,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 from localbook.local.parallel.channel import Form, fields, form_of, signal_of
-from localbook.local.rules import SGR, BPFreeSGR, LocalRule, Rule, Scheduled
-from localbook.local.rules.losses import EquippedHead, sees_image
+from localbook.local.rules import (
+    EquippedHead,
+    LocalRule,
+    Rule,
+)
 
 
 def check_rule(rule: Rule, replicas: int) -> None:
@@ -24,37 +27,27 @@ def check_rule(rule: Rule, replicas: int) -> None:
         If it needs more than one module at a time, or fills gradients in a way that
         DistributedDataParallel does not see although there are replicas.
     """
-    if not isinstance(rule, LocalRule):
+    if not rule.at(0.0).local:
         raise ConfigError(
             f"{type(rule).__name__} needs to see more than one module at a time, so its modules "
-            "cannot train in processes of their own; take a local rule, such as PlainLocal or SGR."
+            "cannot train in processes of their own; take a local rule, such as PlainLocal, or SGR "
+            "with modules_per_step=None."
         )
-    if isinstance(rule, SGR) and rule.paying is not None:
-        raise ConfigError(
-            "which modules pay is drawn for all of them together; in processes of their own take "
-            "SGR(paying=None)."
-        )
-    by_hand = isinstance(rule, BPFreeSGR) or (
-        isinstance(rule, SGR) and rule.path == "forward_over_reverse"
-    )
-    if replicas > 1 and by_hand:
+    if replicas > 1 and (rule.by_hand or rule.hides_saved_tensors):
         raise ConfigError(
             "DistributedDataParallel sees only gradients that a backward pass makes; with "
-            'replicas take SGR(path="double_backward") or PlainLocal.'
+            'replicas take SGR(derivative="double_backward") or PlainLocal.'
         )
 
 
 def rule_at(rule: Rule, progress: float) -> LocalRule:
     """Return the local rule to use when a share of training is over."""
-    now = rule.at(progress) if isinstance(rule, Scheduled) else rule
-    assert isinstance(now, LocalRule)
-    return now
+    return cast(LocalRule, rule.at(progress))
 
 
 def wants_image(rule: Rule) -> bool:
     """Say whether images have to travel with the activations."""
-    loss = getattr(rule, "loss", None)
-    return loss is not None and sees_image(loss)
+    return rule.uses_image
 
 
 def replicated(

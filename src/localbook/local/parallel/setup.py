@@ -7,15 +7,16 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import ConfigError
-from localbook.local.networks.checks import (
+from localbook.local.networks import (
+    IsolatedNetwork,
     check_batch_norm,
     check_heads,
     check_inputs,
     check_trainable,
 )
-from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import Form, Inbox, Outbox, form_of
 from localbook.local.parallel.join import Team
@@ -28,12 +29,8 @@ from localbook.local.parallel.part import (
     shape_after,
     wants_image,
 )
-from localbook.local.parallel.result import Row
-from localbook.local.rules import Rule
-from localbook.local.rules.targets import smoothed
-from localbook.local.training import checkpoint as checkpoints
-from localbook.local.training.batches import optimiser
-from localbook.local.training.schedule import Schedule
+from localbook.local.rules import Rule, smoothed
+from localbook.local.training import Schedule, checkpoints, optimiser
 
 EVAL_BATCH = 512
 

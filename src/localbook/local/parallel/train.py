@@ -9,20 +9,19 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import TrainingError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import LostError, fields
 from localbook.local.parallel.join import Team
 from localbook.local.parallel.options import Options
 from localbook.local.parallel.part import average_buffers, rule_at, wants_image
-from localbook.local.parallel.result import Row, Trained, Updates, joint
+from localbook.local.parallel.result import Trained, Updates, joint
 from localbook.local.parallel.setup import EVAL_BATCH, Images, Job, prepared
 from localbook.local.rules import LocalRule, Rule, Signal
-from localbook.local.training.batches import batches, epoch_seed, set_rate
-from localbook.local.training.schedule import Schedule
+from localbook.local.training import Schedule, batches, epoch_seed, set_rate
 
 _CHECK_EVERY = 50  # steps
 

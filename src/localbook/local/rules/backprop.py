@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import RandomState, call_again
+from localbook.local.networks import IsolatedNetwork, RandomState, call_again
+from localbook.local.rules.base import Rule
 
 
 @dataclass(frozen=True)
-class CheckpointedBP:
+class CheckpointedBP(Rule):
     """Back-propagation that keeps only the modules' inputs and computes the rest again.
 
     Gradients, buffers and random numbers are those of :class:`localbook.local.rules.BP`: the second

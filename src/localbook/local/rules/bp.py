@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from localbook.local.networks.isolated import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules.base import Rule
 
 
 @dataclass(frozen=True)
-class BP:
+class BP(Rule):
     """Back-propagation of the last head's loss through the whole network.
 
     The other heads are trained too, but on detached activations: they are linear probes that show

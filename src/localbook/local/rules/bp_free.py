@@ -10,17 +10,15 @@ from torch import Tensor, nn
 from torch.func import jvp
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import call_again
-from localbook.local.rules.base import Signal, successively
+from localbook.local.networks import IsolatedNetwork, call_again
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.closed_form import Gradients, pull
-from localbook.local.rules.sgr.rule import check
-from localbook.local.rules.sgr.step import load_forward_mode
+from localbook.local.rules.sgr import check, load_forward_mode
 from localbook.local.rules.targets import onehot
 
 
 @dataclass(frozen=True)
-class BPFreeSGR:
+class BPFreeSGR(LocalRule):
     r"""SGR for modules of one layer, without any autograd graph.
 
     A module is one linear or convolution layer with, perhaps, BatchNorm and an activation; its head
@@ -52,6 +50,9 @@ class BPFreeSGR:
         If the weight is negative or not a number.
     """
 
+    by_hand = True
+    uses_image = False
+
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -72,7 +73,7 @@ class BPFreeSGR:
         if torch.is_autocast_enabled(x.device.type):
             raise ConfigError("BP-free SGR's closed forms are for float32; train it without bf16.")
         check(net, x)
-        return successively(self, net, x, y)
+        return super().gradients(net, x, y)
 
     @torch.no_grad()
     def step(

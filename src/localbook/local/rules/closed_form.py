@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from localbook.errors import ConfigError
-from localbook.local.networks.heads import FixedLinear, MeanToken, ToTokens
+from localbook.local.networks import FixedLinear, MeanToken, ToTokens
 
 Gradients = dict[Tensor, Tensor]  # from parameters to their gradients
 

@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.rules.losses import part
+from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import onehot
 
 _EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
 
 
 @dataclass(frozen=True)
-class PredSim:
+class PredSim(LocalLoss):
     r"""Cross-entropy of the head and mismatch of two similarity matrices.
 
     .. math::
@@ -35,6 +35,8 @@ class PredSim:
     ConfigError
         If the share is not between 0 and 1.
     """
+
+    uses_image = False
 
     share: float = 0.99
 

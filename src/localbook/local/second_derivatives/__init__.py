@@ -7,6 +7,11 @@ have none. In the context :class:`DifferentiableTwice` all five are replaced. Re
 derivatives stay those of PyTorch's own kernels.
 """
 
+from localbook.local.second_derivatives.attention import attention
+from localbook.local.second_derivatives.batch_norm import batch_norm
 from localbook.local.second_derivatives.context import DifferentiableTwice
+from localbook.local.second_derivatives.convolution import convolution
+from localbook.local.second_derivatives.gelu import gelu
+from localbook.local.second_derivatives.layer_norm import layer_norm
 
-__all__ = ["DifferentiableTwice"]
+__all__ = ["DifferentiableTwice", "attention", "batch_norm", "convolution", "gelu", "layer_norm"]

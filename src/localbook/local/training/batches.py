@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from localbook.data.batches import DeviceImages
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.rules.targets import mixed, smoothed
+from localbook.data import DeviceImages
+from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules import mixed, smoothed
 from localbook.local.training.schedule import Schedule
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from localbook.arrays import Row
 from localbook.errors import ConfigError
 
-Row = dict[str, Any]
 # what torch.load raises depends on where the file is damaged
 _UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, ValueError)
 

@@ -2,22 +2,15 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.precision import autocast
-from localbook.local.rules import (
-    SGR,
-    BPFreeSGR,
-    DirectFeedbackAlignment,
-    FeedbackAlignment,
-    Rule,
-)
-from localbook.local.rules.sgr.compiled import Compiler
+from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules import Rule
+from localbook.local.training.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -52,9 +45,7 @@ class Compute:
 
     def rule(self, rule: Rule) -> Rule:
         """Return the rule to train with; it is the same but for what it is compiled by."""
-        if self.compile and isinstance(rule, SGR):
-            return replace(rule, compiler=Compiler(self.compile))
-        return rule
+        return rule.compiled(self.compile) if self.compile else rule
 
     def arranged(self, x: Tensor) -> Tensor:
         """Return a batch of images (N, C, H, W) in the memory format asked for."""
@@ -85,7 +76,7 @@ class Compute:
             return net
         _check_compiles(rule)
         _check_backend(self.compile)
-        if isinstance(rule, SGR):
+        if rule.compiles_steps:
             return net  # its rule compiles whole steps
         modules = [_compiled(module, self.compile) for module in net.local_modules]
         return IsolatedNetwork(modules, [_compiled(head, self.compile) for head in net.heads])
@@ -104,7 +95,7 @@ def _check_channels(net: nn.Module, x: Tensor) -> None:
 
 
 def _check_compiles(rule: Rule) -> None:
-    if isinstance(rule, BPFreeSGR | FeedbackAlignment | DirectFeedbackAlignment):
+    if rule.by_hand:
         raise ConfigError(
             f"{type(rule).__name__} goes through each layer by hand, so there is nothing for "
             "torch.compile to compile; train without compile."

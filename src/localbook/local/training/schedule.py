@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from localbook.data.batches import Augment
+from localbook.data import Augment
 from localbook.errors import ConfigError
 
 OPTIMISERS = ("sgd", "adamw")

@@ -5,32 +5,31 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from localbook.data.batches import DeviceImages
+from localbook.arrays import Row
+from localbook.data import DeviceImages
 from localbook.errors import TrainingError
-from localbook.local.diagnostics.alignment import telescope
-from localbook.local.diagnostics.discord import accuracy, discord
-from localbook.local.networks.checks import (
+from localbook.local.diagnostics import accuracy, discord, telescope
+from localbook.local.networks import (
+    IsolatedNetwork,
     check_batch_norm,
     check_heads,
     check_inputs,
     check_trainable,
 )
-from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.reporting import memory_used
-from localbook.local.rules import Rule, Scheduled
+from localbook.local.rules import Rule
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import Ranks
+from localbook.local.training.reporting import memory_used
 from localbook.local.training.schedule import Schedule
 
-Row = dict[str, Any]
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
 _CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
@@ -64,7 +63,7 @@ def train(
         Trained in place; on the device of ``data``. Ends with the averaged weights if the schedule
         has an average.
     rule : Rule
-        One with a schedule (:class:`localbook.local.rules.Scheduled`) is asked anew each epoch.
+        Asked anew each epoch (:meth:`localbook.local.Rule.at`).
     data, held_out : DeviceImages
         Images to train on, and to measure accuracy and discord on after each epoch.
     schedule : Schedule
@@ -73,7 +72,7 @@ def train(
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
         Called with each new row and its ``memory_bytes``, for progress displays; see
-        :func:`localbook.local.reporting.figures`.
+        :func:`localbook.local.training.reporting.figures`.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
     measure_epochs : bool
@@ -218,7 +217,7 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
 def _one_epoch(job: _Job, epoch: int) -> Tensor:
     """Take one epoch's steps and return the mean loss of each head, shape (L,)."""
     progress = (epoch - 1) / job.schedule.epochs
-    rule = job.rule.at(progress) if isinstance(job.rule, Scheduled) else job.rule
+    rule = job.rule.at(progress)
     job.net.train()
     job.fast.train()
     device = job.data.labels.device

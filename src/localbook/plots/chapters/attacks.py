@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import EXPONENTS, INPUTS, Floats, label_axes, polygon, segments
+from localbook.plots.shapes import EXPONENTS, INPUTS, label_axes, polygon, segments
 from localbook.plots.style import PALETTE, house_style
 
 _POINT, _BOUNDARY = PALETTE["vermilion"], PALETTE["green"]

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import Floats
 from localbook.plots.style import FOREGROUND, LOOKS, Look, house_style
 
 _DRAWN = 250  # points of a path that the page keeps

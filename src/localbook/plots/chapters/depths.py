@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from localbook.arrays import Box, Floats, Indices
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import Floats, Indices, dots, segments
+from localbook.plots.shapes import dots, segments
 from localbook.plots.style import PALETTE, house_style
 
 _DOTS = (PALETTE["green"], PALETTE["vermilion"])
@@ -35,7 +36,7 @@ def boundaries_by_module(
     rows: Mapping[str, Sequence[DepthPanel]],
     points: Floats,
     labels: Indices,
-    box: tuple[tuple[float, float], tuple[float, float]],
+    box: Box,
 ) -> Figure:
     """Draw the boundary of every head, one row for each network, one column for each module.
 

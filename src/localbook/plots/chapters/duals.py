@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
 from localbook.plots.shapes import (
     EXPONENTS,
     INPUTS,
-    Floats,
     closed,
     label_axes,
     legend_below,

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import EXPONENTS, INPUTS, Floats, label_axes, segments
+from localbook.plots.shapes import EXPONENTS, INPUTS, label_axes, segments
 from localbook.plots.style import PALETTE, house_style
 
 _COLOURS = [PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "ochre")]

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Indices, Masks
 from localbook.plots.figure import new_figure
 from localbook.plots.shapes import (
     EXPONENTS,
     INPUTS,
-    Floats,
-    Indices,
     label_axes,
     legend_below,
     outline,
@@ -66,9 +64,7 @@ def before_and_after(
 
 
 @house_style()
-def margins(
-    margin: Floats, kept: NDArray[np.bool_], certified: float, xlabel: str = "margin"
-) -> Figure:
+def margins(margin: Floats, kept: Masks, certified: float, xlabel: str = "margin") -> Figure:
     """Draw how many samples of each margin are still decided alike, and where that is proven.
 
     Parameters

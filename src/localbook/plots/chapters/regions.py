@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
+from localbook.arrays import Floats, Indices
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import INPUTS, Cap, Floats, Indices, closed, dots, segments
+from localbook.plots.shapes import INPUTS, Cap, closed, dots, segments
 from localbook.plots.style import PALETTE, house_style
 
 _CLASSES: tuple[tuple[str, Cap], ...] = (

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import Floats, label_axes
+from localbook.plots.shapes import label_axes
 from localbook.plots.style import PALETTE, house_style
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import Floats
 from localbook.plots.style import PALETTE, house_style
 
 

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Masks
 from localbook.plots.figure import new_figure
 from localbook.plots.shapes import (
     INPUTS,
-    Floats,
     label_axes,
     legend_below,
     outline,
@@ -19,8 +18,6 @@ from localbook.plots.shapes import (
     square,
 )
 from localbook.plots.style import PALETTE, house_style
-
-Masks = NDArray[np.bool_]
 
 _BODY = PALETTE["blue"]
 _CHOSEN = PALETTE["vermilion"]

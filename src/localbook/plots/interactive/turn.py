@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import ConfigError
 from localbook.plots.figure import check_alt
 from localbook.plots.style import PALETTE
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 # Bodies and axes keep within the picture however they are turned, and coordinates are integers: a
@@ -45,7 +45,7 @@ class Body:
 
     label: str
     vertices: Floats
-    faces: Sequence[NDArray[np.intp]]
+    faces: Sequence[Indices]
     colour: str = "blue"
     translucent: bool = False
 

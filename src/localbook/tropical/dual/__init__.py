@@ -1,1 +1,25 @@
 """Dual."""
+
+from localbook.tropical.dual.branches import (
+    LiftedZonotopes,
+    common_factor,
+    paper_branches,
+    quotient,
+    reduced_branches,
+)
+from localbook.tropical.dual.distance import DualDistance, dual_distance
+from localbook.tropical.dual.polytope import DualPolytope, Form, decision_polynomial, dual_polytope
+
+__all__ = [
+    "DualDistance",
+    "DualPolytope",
+    "Form",
+    "LiftedZonotopes",
+    "common_factor",
+    "decision_polynomial",
+    "dual_distance",
+    "dual_polytope",
+    "paper_branches",
+    "quotient",
+    "reduced_branches",
+]

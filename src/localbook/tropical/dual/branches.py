@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from localbook.arrays import Floats
 from localbook.errors import ConfigError
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.tolerance import Floats
+from localbook.tropical.networks import ReLUNetwork
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.dual.polytope import DualPolytope
-from localbook.tropical.tolerance import Floats
-from localbook.tropical.zonotopes.hausdorff import hausdorff, paired_bound
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.tropical.zonotopes import Zonotope, hausdorff, paired_bound
 
 CLIMBED = 3
 """Dimensions up to which vertices are climbed; beyond, that takes seconds for one zonotope."""

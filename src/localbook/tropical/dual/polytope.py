@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from localbook.arrays import Floats
 from localbook.errors import ConfigError, GeometryError
 from localbook.tropical.dual.branches import LiftedZonotopes, paper_branches, reduced_branches
-from localbook.tropical.networks.from_torch import as_network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.polynomials.algebra import TropicalPolynomial
-from localbook.tropical.tolerance import Floats
-from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.tropical.networks import ReLUNetwork, as_network
+from localbook.tropical.polynomials import TropicalPolynomial
+from localbook.tropical.zonotopes import Zonotope, ZonotopeHull, hull_of_zonotopes
 
 if TYPE_CHECKING:
     from torch import nn

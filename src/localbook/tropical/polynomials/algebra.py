@@ -15,11 +15,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from localbook.arrays import Floats
 from localbook.errors import GeometryError
-from localbook.tropical.algebra_text import written
 from localbook.tropical.hull import extreme_points
-from localbook.tropical.tolerance import TOLERANCE, Floats, finite
-from localbook.tropical.zonotopes.labels import same_points
+from localbook.tropical.polynomials.text import written
+from localbook.tropical.tolerance import TOLERANCE, finite
+from localbook.tropical.zonotopes import same_points
 
 _BLOCK = 1 << 20  # products held at once
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
 from localbook.tropical.polynomials.subdivision import Subdivision, dual_subdivision
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, finite
-from localbook.tropical.zonotopes.directions import orthogonal_basis
+from localbook.tropical.tolerance import TOLERANCE, finite
+from localbook.tropical.zonotopes import orthogonal_basis
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
+from localbook.arrays import Floats, Indices
 from localbook.tropical.hull import Face, affine_span, extreme_points, faces
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)

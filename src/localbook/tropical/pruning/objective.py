@@ -34,11 +34,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from localbook.arrays import Floats
 from localbook.errors import ConfigError
-from localbook.tropical.dual.polytope import Form
-from localbook.tropical.networks.from_torch import as_network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.tolerance import Floats
+from localbook.tropical.dual import Form
+from localbook.tropical.networks import ReLUNetwork, as_network
 
 Mask = NDArray[np.bool_]
 

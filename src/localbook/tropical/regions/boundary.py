@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localbook.arrays import Box, Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.networks.from_torch import as_network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import Box, window
+from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.regions.cells import layers_of
 from localbook.tropical.regions.ties import ties_on_square
-from localbook.tropical.ties_wide import ties_by_tiles
-from localbook.tropical.tolerance import Floats, Indices
+from localbook.tropical.regions.ties_wide import ties_by_tiles
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,11 +46,10 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     """Return the decision boundary of a network of two inputs in a box.
 
     Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
-    layer, keeping only the cells in which bounds on the scores leave two classes in play
-    (:func:`localbook.tropical.bounds.can_tie`); where the scores are affine, their ties are
-    segments. Wide networks, such as convolutional ones on a plane through three images, are first
-    cut into tiles on which few neurons change sign (:mod:`localbook.tropical.regions.wide`);
-    segments then also end where tiles do.
+    layer, keeping only the cells in which bounds on the scores leave two classes in play; where the
+    scores are affine, their ties are segments. Wide networks, such as convolutional ones on a plane
+    through three images, are first cut into tiles on which few neurons change sign; segments then
+    also end where tiles do.
 
     Parameters
     ----------

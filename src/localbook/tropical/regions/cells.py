@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.arrays import Floats, Indices, Masks
+from localbook.tropical.networks import ReLUNetwork
 from localbook.tropical.regions.polygons import Polygons, join
-from localbook.tropical.tolerance import Floats, Indices, Masks
 
 ROUNDING = 2.0**-46
 """Values within this times the size of their terms count as zero: 64 units of rounding."""

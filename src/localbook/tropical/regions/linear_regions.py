@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localbook.tropical.networks.from_torch import as_network
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import Box, window
+from localbook.arrays import Box, Floats, Indices, Masks
+from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.regions.cells import cut_layer, layers_of, square_cell
 from localbook.tropical.regions.polygons import Polygons, group_points
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
+from localbook.tropical.tolerance import TOLERANCE
 
 if TYPE_CHECKING:
     from torch import nn

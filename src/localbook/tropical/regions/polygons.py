@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from localbook.tropical.tolerance import Floats, Indices, Masks
+from localbook.arrays import Floats, Indices, Masks
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from localbook.tropical.bounds import can_tie
+from localbook.arrays import Floats, Indices, Masks
+from localbook.tropical.regions.bounds import can_tie
 from localbook.tropical.regions.cells import (
     ROUNDING,
     Cells,
@@ -16,7 +17,7 @@ from localbook.tropical.regions.cells import (
     value_at,
 )
 from localbook.tropical.regions.polygons import Polygons, group_points
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, Masks
+from localbook.tropical.tolerance import TOLERANCE
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localbook.tropical.layer import AffineLayer
+from localbook.arrays import Floats, Indices, Masks
+from localbook.tropical.networks import AffineLayer
 from localbook.tropical.regions.cells import ROUNDING
-from localbook.tropical.tolerance import Floats, Indices, Masks
 
 AT_ONCE = 128
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""

@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from localbook.arrays import Floats, Masks
 from localbook.errors import ConfigError
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.tolerance import Floats, Masks
+from localbook.tropical.networks import ReLUNetwork
 
 Initialisation = Literal["default", "xavier", "he", "gaussian"]
 Method = Literal["rewind", "reinit", "finetune"]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from localbook.errors import ConfigError, TrainingError
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks import ReLUNetwork
 from localbook.tropical.tickets.iterative import Pair, Trainer
 
 

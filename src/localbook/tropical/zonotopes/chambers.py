@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
-from localbook.tropical.zonotope_pairs import sums_by_pairs
+from localbook.arrays import Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.directions import interior_directions
+from localbook.tropical.zonotopes.pairs import sums_by_pairs
 from localbook.tropical.zonotopes.space import sweep
 
 _FEW = 1000  # below this a comparison sort is faster

@@ -11,9 +11,10 @@ References
 
 import numpy as np
 
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
-from localbook.tropical.zonotope_marks import keys, random_marks
+from localbook.arrays import Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.labels import same_points
+from localbook.tropical.zonotopes.marks import keys, random_marks
 
 
 def interior_directions(vectors: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from localbook.arrays import Floats
 from localbook.errors import GeometryError
-from localbook.tropical.tolerance import Floats
 from localbook.tropical.zonotopes.chambers import planar
 from localbook.tropical.zonotopes.nearest import nearest_points
 from localbook.tropical.zonotopes.zonotope import Zonotope

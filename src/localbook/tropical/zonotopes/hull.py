@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
 from localbook.tropical.hull import affine_span, extreme_points
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.labels import same_points
 from localbook.tropical.zonotopes.zonotope import Zonotope
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from localbook.tropical.tolerance import Floats, Indices
+from localbook.arrays import Floats, Indices
 
 
 @cache

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
-from localbook.tropical.zonotope_marks import keys, random_marks
+from localbook.arrays import Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
+from localbook.tropical.zonotopes.marks import keys, random_marks
 
 _BLOCK = 1 << 15  # crossings handled at once, so that temporaries stay in the cache
 
@@ -150,7 +151,7 @@ def crossings(found: Lines) -> Iterator[Crossings]:
 
 def _doubtful(sizes: Floats, scale: Floats | float) -> bool:
     """Tell whether any size is neither clearly zero nor clearly not."""
-    low, high = TOLERANCE.rounding * scale, TOLERANCE.doubtful * scale
+    low, high = TOLERANCE.certain * scale, TOLERANCE.doubtful * scale
     return bool(((sizes > low) & (sizes < high)).any())
 
 

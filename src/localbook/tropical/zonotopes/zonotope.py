@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices, finite
-from localbook.tropical.zonotope_pairs import sums_by_pairs
-from localbook.tropical.zonotope_volume import volume
+from localbook.tropical.tolerance import TOLERANCE, finite
 from localbook.tropical.zonotopes.chambers import chambers
 from localbook.tropical.zonotopes.faces import face_corners
 from localbook.tropical.zonotopes.labels import merge_parallel
 from localbook.tropical.zonotopes.nearest import in_polygon, nearest_points
+from localbook.tropical.zonotopes.pairs import sums_by_pairs
+from localbook.tropical.zonotopes.volume import volume
 
 _BLOCK = 1 << 20  # products held at once
 

@@ -20,7 +20,7 @@ from torch.func import grad as gradient_of
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from localbook.local.networks.replay import RandomState, call_again
+from localbook.local.networks import RandomState, call_again
 from localbook.local.rules.losses import LocalLoss
 from localbook.local.second_derivatives import DifferentiableTwice
 

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import Box
+from localbook.arrays import Box
+from localbook.tropical import ReLUNetwork
 
 BOX: Box = ((-2.0, 2.0), (-2.0, 2.0))
 

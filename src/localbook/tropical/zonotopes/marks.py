@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.tropical.tolerance import Floats
+from localbook.arrays import Floats
 
 
 def random_marks(count: int) -> Floats:

@@ -8,7 +8,7 @@ import torch
 from torch.multiprocessing.spawn import start_processes
 
 from localbook.local import parallel
-from localbook.local.parallel.channel import Inbox, Outbox
+from localbook.local.parallel import Inbox, Outbox
 
 _COUNT = 30
 

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from localbook.tropical.tolerance import TOLERANCE, Floats, Indices
+from localbook.arrays import Floats, Indices
+from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.space import cross
 
 FEW = 40  # beyond, sorting along each line is faster

@@ -4,9 +4,9 @@ from itertools import combinations
 
 import numpy as np
 
+from localbook.arrays import Floats, Indices
 from localbook.errors import ConfigError
-from localbook.tropical.tolerance import Floats, Indices
-from localbook.tropical.zonotope_marks import keys, random_marks
+from localbook.tropical.zonotopes import keys, random_marks
 
 _BLOCK = 4096  # pairs of generators handled at once
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from localbook.tropical.tolerance import Floats, Indices, Masks
+from localbook.arrays import Floats, Indices, Masks
 
 SPARSE = 0.25
 """Share of non-zeros above which one product with the whole matrix is fastest."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from localbook.tropical.layer import AffineLayer
+from localbook.arrays import Floats
+from localbook.tropical.networks import AffineLayer
 from localbook.tropical.regions.cells import Layer
 from localbook.tropical.regions.wide import Ranges
-from localbook.tropical.tolerance import Floats
 
 LIFT = 2.0
 """Added to the coordinates, which lie in [-1, 1], so that ReLUs let them pass."""

@@ -1,6 +1,6 @@
 """Tropical polynomials as one line of text."""
 
-from localbook.tropical.tolerance import Floats
+from localbook.arrays import Floats
 
 _SHOWN = 12  # monomials that one line still takes
 

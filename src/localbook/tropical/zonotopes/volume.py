@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from localbook.tropical.tolerance import Floats
+from localbook.arrays import Floats
 from localbook.tropical.zonotopes.directions import orthogonal_basis
 
 

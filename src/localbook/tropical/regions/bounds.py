@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from localbook.arrays import Floats, Masks
 from localbook.tropical.regions.cells import (
     ROUNDING,
     Cells,
@@ -19,7 +20,6 @@ from localbook.tropical.regions.cells import (
     next_layer,
     value_at,
 )
-from localbook.tropical.tolerance import Floats, Masks
 
 
 def can_tie(cells: Cells, folds: Folds, weight: Floats, rest: Sequence[Layer]) -> Masks:

@@ -1,11 +1,10 @@
 """What a progress display says of training."""
 
 import sys
-from typing import Any
 
 import torch
 
-Row = dict[str, Any]
+from localbook.arrays import Row
 
 
 def figures(row: Row) -> str:

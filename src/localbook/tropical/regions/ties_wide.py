@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from localbook.tropical.layer import AffineLayer
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.arrays import Floats
+from localbook.tropical.networks import AffineLayer, ReLUNetwork
+from localbook.tropical.regions.simplified import simplified
 from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.regions.wide import Tiles, tiles_with_ties
-from localbook.tropical.simplified import simplified
-from localbook.tropical.tolerance import TOLERANCE, Floats
+from localbook.tropical.tolerance import TOLERANCE
 
 
 def ties_by_tiles(network: ReLUNetwork) -> Ties:
     """Return all ties of a network of two inputs on [-1, 1]^2.
 
     Bounds find the tiles that can have ties (:mod:`localbook.tropical.regions.wide`). On
-    each the network equals one of few neurons (:mod:`localbook.tropical.simplified`), whose ties
-    are exact.
+    each the network equals one of few neurons (:mod:`localbook.tropical.regions.simplified`), whose
+    ties are exact.
     """
     layers = [AffineLayer(w, b) for w, b in zip(network.weights, network.biases, strict=True)]
     none = np.empty((0, 2), dtype=np.intp)
