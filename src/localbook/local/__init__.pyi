@@ -1,4 +1,4 @@
-from . import parallel
+from . import parallel, second_derivatives
 from .costs import Account, SavedBytes, account, live_bytes, saved_bytes, saved_course
 from .diagnostics import (
     Alignment,
@@ -17,9 +17,12 @@ from .diagnostics import (
     telescope,
 )
 from .networks import (
+    BACKBONES,
     HEADS,
     ConvNet,
+    Cost,
     IsolatedNetwork,
+    SavedTensors,
     Split,
     add_heads,
     airbench,
@@ -27,6 +30,7 @@ from .networks import (
     cifar_resnet,
     cost,
     cut_points,
+    isolated,
     isolated_airbench,
     linear_head,
     make_head,
@@ -70,6 +74,7 @@ from .training import (
 )
 
 __all__ = [
+    "BACKBONES",
     "BP",
     "DISTANCES",
     "HEADS",
@@ -80,6 +85,7 @@ __all__ = [
     "CheckpointedBP",
     "Compute",
     "ConvNet",
+    "Cost",
     "CrossEntropy",
     "DirectFeedbackAlignment",
     "Discord",
@@ -97,6 +103,7 @@ __all__ = [
     "PredSim",
     "Rule",
     "SavedBytes",
+    "SavedTensors",
     "Schedule",
     "Signal",
     "Split",
@@ -117,6 +124,7 @@ __all__ = [
     "early_exit",
     "equip",
     "figures",
+    "isolated",
     "isolated_airbench",
     "linear_cka",
     "linear_head",
@@ -130,6 +138,7 @@ __all__ = [
     "parallel",
     "saved_bytes",
     "saved_course",
+    "second_derivatives",
     "set_rate",
     "small_vit",
     "split",
