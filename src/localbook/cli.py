@@ -90,7 +90,7 @@ def _bench(args: argparse.Namespace) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     from localbook import benchmarks
-    from localbook.benchmarks.harness import as_json
+    from localbook.files import as_json
 
     def report(row: benchmarks.Row) -> None:
         print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)
@@ -127,7 +127,8 @@ def _runs_compare(args: argparse.Namespace) -> None:
     from localbook import runs
 
     records = runs.load(args.experiment, profile=args.profile, folder=args.out)
-    print(runs.compare(records, args.metric or ["test_accuracy"]))
+    metrics = args.metric or ["test_accuracy"]
+    print(runs.compare(records, metrics, baseline=args.baseline, margin=args.margin))
 
 
 def _data_list(args: argparse.Namespace) -> None:
@@ -228,6 +229,10 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("experiment")
     compare.add_argument("--profile")
     compare.add_argument("--metric", action="append", help="test_accuracy by default; repeatable")
+    compare.add_argument("--baseline", metavar="METHOD", help="add paired differences from it")
+    compare.add_argument(
+        "--margin", type=float, default=0.0, help="the largest difference that counts as none (0)"
+    )
     compare.set_defaults(call=_runs_compare)
     for command in (lister, show, compare):
         _add_out(command, _OWN if not checkout() and _OWN.is_dir() else recorded_runs())
