@@ -228,10 +228,22 @@ def changed_on() -> dict[str, str]:
 
 
 def build_html(pages: Path, output: Path) -> int:
-    """Build the HTML with every warning an error; return jupyter-book's exit code."""
+    """Build the HTML with every warning an error; return jupyter-book's exit code.
+
+    Sphinx reads and warns of a page only when that has changed: what it keeps from a build that
+    failed, or was interrupted, is forgotten, or the same fault would pass the next time.
+    """
+    kept = output / "_build" / ".doctrees"
+    good = kept / "good"
+    if not good.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+    good.unlink(missing_ok=True)
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
     command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
-    return subprocess.run(command, check=False).returncode
+    code = subprocess.run(command, check=False).returncode
+    if code == 0:
+        good.touch()
+    return code
 
 
 def committed() -> Path | None:

@@ -22,7 +22,7 @@ class PredSim(LocalLoss):
         \beta\, \frac{1}{N^2} \| S(h(x_l)) - S(\text{onehot}(y)) \|_F^2 ,
 
     where h is a trained linear map (3 x 3 convolution for images), the head's part ``similarity``,
-    and S holds the :func:`similarities` of the samples. Nøkland and Eidnes, "Training neural
+    and S holds the similarities of the samples. Nøkland and Eidnes, "Training neural
     networks with local error signals" (2019); the small constant under its roots is ours.
 
     Attributes
