@@ -1,5 +1,13 @@
 from . import parallel, second_derivatives
-from .costs import Account, SavedBytes, account, live_bytes, saved_bytes, saved_course
+from .costs import (
+    Account,
+    SavedBytes,
+    account,
+    live_bytes,
+    saved_bytes,
+    saved_course,
+    symbolic_bytes,
+)
 from .diagnostics import (
     Alignment,
     Discord,
@@ -31,6 +39,7 @@ from .networks import (
     cifar_resnet,
     cost,
     cut_points,
+    in_blocks,
     isolated,
     isolated_airbench,
     linear_head,
@@ -126,6 +135,7 @@ __all__ = [
     "early_exit",
     "equip",
     "figures",
+    "in_blocks",
     "isolated",
     "isolated_airbench",
     "linear_cka",
@@ -144,6 +154,7 @@ __all__ = [
     "set_rate",
     "small_vit",
     "split",
+    "symbolic_bytes",
     "telescope",
     "train",
     "with_dgl_heads",

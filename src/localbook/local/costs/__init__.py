@@ -1,7 +1,7 @@
 """What a step of a rule costs: memory that is saved and memory that is alive, and time."""
 
 from localbook.local.costs.account import Account, account
-from localbook.local.costs.live import live_bytes
+from localbook.local.costs.live import live_bytes, symbolic_bytes
 from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "live_bytes",
     "saved_bytes",
     "saved_course",
+    "symbolic_bytes",
 ]

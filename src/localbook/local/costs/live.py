@@ -1,15 +1,16 @@
 """Memory a step needs at its worst: the bytes of all tensors alive at once, on any device."""
 
-import copy
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from localbook.local.networks import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, copied
 from localbook.local.rules import Rule
 
 
@@ -29,13 +30,69 @@ def live_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> int:
     x : float tensor, shape (N, ...)
     y : int64 tensor, shape (N,)
     """
-    net = copy.deepcopy(net)
+    net = copied(net)
     net.zero_grad(set_to_none=True)
     devices = [x.device] if x.device.type == "cuda" else []
     live = _LiveTensors([x, y, *net.state_dict().values()])
     with torch.random.fork_rng(devices), live:
         rule.gradients(net, x, y)
     return live.peak
+
+
+def symbolic_bytes(
+    rule: Rule,
+    net: IsolatedNetwork,
+    x: Tensor,
+    *,
+    batch: int,
+    autocast: torch.dtype | None = None,
+) -> int:
+    """Return what :func:`live_bytes` would count on a larger batch, without computing it.
+
+    The step runs on symbolic tensors, which have a shape but no values, so that the count for
+    hundreds of images of ImageNet's size takes seconds and no memory. It is the same count.
+
+    Parameters
+    ----------
+    rule : Rule
+        A rule that looks at values, as to draw masks of its own or to stop, cannot be run so.
+    net : IsolatedNetwork
+        Measured in the mode (train or eval) it is in. For a rule that recomputes, a network
+        :func:`localbook.local.in_blocks`.
+    x : float tensor, shape (N, ...)
+        Images; only their shape matters, and not N.
+    batch : int
+        The number of images to count for.
+    autocast : torch.dtype, optional
+        Run the forward passes in this precision.
+    """
+    net = copied(net)
+    net.zero_grad(set_to_none=True)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        made: dict[int, Tensor] = {}
+        for part in net.modules():
+            held: dict[str, Any]
+            for held in (part._parameters, part._buffers):
+                for name, value in held.items():
+                    if value is not None:
+                        held[name] = _symbol(value, made)
+        images = torch.empty(batch, *x.shape[1:], dtype=x.dtype)
+        labels = torch.zeros(batch, dtype=torch.int64)
+        live = _LiveTensors([images, labels, *net.state_dict().values()])
+        precision = torch.autocast("cpu", autocast, enabled=autocast is not None)
+        with torch.random.fork_rng([]), live, precision:
+            rule.gradients(net, images, labels)
+    return live.peak
+
+
+def _symbol(value: Tensor, made: dict[int, Tensor]) -> Tensor:
+    """Return a tensor without values in place of one, the same for the same."""
+    if id(value) not in made:
+        symbol = torch.empty(value.shape, dtype=value.dtype)
+        if isinstance(value, nn.Parameter):
+            symbol = nn.Parameter(symbol, requires_grad=value.requires_grad)
+        made[id(value)] = symbol
+    return made[id(value)]
 
 
 class _LiveTensors(TorchDispatchMode):

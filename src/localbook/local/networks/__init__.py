@@ -2,6 +2,7 @@
 
 from localbook.local.networks.airbench import airbench, isolated_airbench
 from localbook.local.networks.backbones import BACKBONES, isolated
+from localbook.local.networks.blocks import Chain, blocks, in_blocks
 from localbook.local.networks.checks import (
     check_batch_norm,
     check_heads,
@@ -30,11 +31,12 @@ from localbook.local.networks.replay import (
     evaluating,
 )
 from localbook.local.networks.saved_tensors import SavedTensors
-from localbook.local.networks.split import Split, blocks, cut_points, split
+from localbook.local.networks.split import Split, cut_points, split
 
 __all__ = [
     "BACKBONES",
     "HEADS",
+    "Chain",
     "ConvNet",
     "Cost",
     "FixedLinear",
@@ -60,6 +62,7 @@ __all__ = [
     "cut_points",
     "dgl_head",
     "evaluating",
+    "in_blocks",
     "isolated",
     "isolated_airbench",
     "linear_head",

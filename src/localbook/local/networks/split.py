@@ -93,12 +93,11 @@ def split(
         raise ConfigError(f"shares={tuple(shares)} must be k={k} numbers larger than zero.")
     if by not in ("memory", "time"):
         raise ConfigError(f"a model is balanced by memory or time, not by '{by}'.")
-    look = _Inspection.of(model, example, by)
+    look = Inspection.of(model, example, by)
     chosen = _named(look, k, at) if at else _balanced(look, k, shares)
     ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
-    values = [look.found.steps[0], *(place.value for place in chosen), look.result]
     return Split(
-        tuple(_parts(model, look, ends, values)),
+        tuple(parts(model, look, chosen)),
         tuple(place.name for place in chosen),
         tuple(sum(look.saved[a + 1 : b + 1]) for a, b in pairwise(ends)),
     )
@@ -117,11 +116,11 @@ def cut_points(model: nn.Module, example: Tensor) -> tuple[str, ...]:
     ConfigError
         If the model cannot be traced.
     """
-    return tuple(place.name for place in _Inspection.of(model, example).good)
+    return tuple(place.name for place in Inspection.of(model, example).good)
 
 
 @dataclass(frozen=True)
-class _Inspection:
+class Inspection:
     """What is known of a model before it is cut.
 
     ``saved``, ``costs``, ``trainable`` and ``weighty`` say of each step how many bytes it saves,
@@ -139,7 +138,8 @@ class _Inspection:
     result: fx.Node
 
     @classmethod
-    def of(cls, model: nn.Module, example: Tensor, by: str = "memory") -> "_Inspection":
+    def of(cls, model: nn.Module, example: Tensor, by: str = "memory") -> "Inspection":
+        """Trace a model and run it on an example."""
         found = trace(model)
         good, refused = places(found, model)
         with evaluating(model):  # so that nothing is random and BatchNorm's buffers stay
@@ -223,7 +223,7 @@ class _Measuring(fx.Interpreter):
         return refused
 
 
-def _named(look: _Inspection, k: int, at: Sequence[str]) -> list[Place]:
+def _named(look: Inspection, k: int, at: Sequence[str]) -> list[Place]:
     """Return the places of the given names, from the input to the output."""
     if len(at) != k - 1:
         raise ConfigError(f"k={k} modules need {k - 1} names to cut at, but at has {len(at)}.")
@@ -250,9 +250,9 @@ def _named(look: _Inspection, k: int, at: Sequence[str]) -> list[Place]:
     return chosen
 
 
-def _balanced(look: _Inspection, k: int, shares: Sequence[float]) -> list[Place]:
+def _balanced(look: Inspection, k: int, shares: Sequence[float]) -> list[Place]:
     """Return the k - 1 places that make the costliest module cheapest, for its share."""
-    candidates = _between_layers(look)
+    candidates = between_layers(look)
     ends = [-1, *(place.after for place in candidates), len(look.found.steps) - 1]
     useful = [any(look.trainable[a + 1 : b + 1]) for a, b in pairwise(ends)]
     if k > sum(useful):
@@ -269,45 +269,18 @@ def _balanced(look: _Inspection, k: int, shares: Sequence[float]) -> list[Place]
     return [candidates[size - 1] for size in partition(costs, useful, shares)]
 
 
-def _between_layers(look: _Inspection) -> list[Place]:
+def between_layers(look: Inspection) -> list[Place]:
     """Return of the places between two layers the last: norm and activation stay with a layer."""
     layers = list(accumulate(look.weighty))
     last = {layers[place.after]: place for place in look.good if layers[place.after] > 0}
     return [place for number, place in last.items() if number < layers[-1]]
 
 
-def blocks(model: nn.Module, example: Tensor) -> tuple[nn.Module, ...]:
-    """Cut a model between all of its layers where one tensor passes, as :func:`split` does.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Takes one tensor and returns one tensor; one that cannot be traced is a single block.
-    example : float tensor, shape (N, ...)
-        Only its shape matters.
-
-    Returns
-    -------
-    tuple of nn.Module
-        They share their parameters and buffers with the model, and one after the other compute
-        what it computes.
-    """
-    try:
-        look = _Inspection.of(model, example)
-    except ConfigError:
-        return (model,)
-    chosen = _between_layers(look)
-    if not chosen:
-        return (model,)
-    ends = [-1, *(place.after for place in chosen), len(look.found.steps) - 1]
-    values = [look.found.steps[0], *(place.value for place in chosen), look.result]
-    return tuple(_parts(model, look, ends, values))
-
-
-def _parts(
-    model: nn.Module, look: _Inspection, ends: Sequence[int], values: Sequence[fx.Node]
-) -> Iterator[nn.Module]:
+def parts(model: nn.Module, look: Inspection, chosen: Sequence[Place]) -> Iterator[nn.Module]:
+    """Yield the modules between the model's ends and some places."""
     steps = look.found.steps
+    ends = [-1, *(place.after for place in chosen), len(steps) - 1]
+    values = [steps[0], *(place.value for place in chosen), look.result]
     for (a, b), (into, out) in zip(pairwise(ends), pairwise(values), strict=True):
         yield _part(model, steps[a + 1 : b + 1], into, out)
 

@@ -112,7 +112,8 @@ class _ConvolutionGradients(torch.autograd.Function):
         by_x = by_w = by_slope = None
         if u is not None:
             by_slope = torch.conv2d(u, w, u_b, *ctx.how)
-            by_w = _gradients(u, w, slope, ctx.how, (False, True, False))[1]
+            if ctx.needs_input_grad[1]:
+                by_w = _gradients(u, w, slope, ctx.how, (False, True, False))[1]
         if u_w is not None:
             more = torch.conv2d(x, u_w, u_b if u is None else None, *ctx.how)
             by_slope = more if by_slope is None else by_slope + more

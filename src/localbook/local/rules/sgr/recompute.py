@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.autograd.forward_ad as forward
 from torch import Tensor, nn
 from torch.autograd import backward, grad
 
@@ -27,7 +26,6 @@ from localbook.local.rules.sgr.step import (
     Penalty,
     Step,
     Task,
-    differentiable_twice,
     no_autocast,
     precise,
 )
@@ -45,9 +43,10 @@ class _Block:
     buffers: dict[str, Tensor]
     mixed: Callable[[], torch.autocast]
 
-    def again(self, x: Tensor) -> Tensor:
+    def again(self, x: Tensor, *, trained: bool = True) -> Tensor:
+        fixed = {} if trained else {name: p.detach() for name, p in self.part.named_parameters()}
         with self.state.again(), self.mixed():
-            return call_again(self.part, {}, x, self.buffers)
+            return call_again(self.part, fixed, x, self.buffers)
 
 
 def plain(task: Task, x: Tensor) -> Step:
@@ -138,7 +137,7 @@ def _gradients(chain: list[_Block], inputs: list[Tensor], delta: Tensor) -> list
     found = [delta]
     for block, value in zip(reversed(chain), reversed(inputs), strict=True):
         start = value.detach().requires_grad_()
-        again = block.again(start)
+        again = block.again(start, trained=False)
         with no_autocast(start):
             found += grad(again, start, found[-1])
         del again, start
@@ -146,11 +145,19 @@ def _gradients(chain: list[_Block], inputs: list[Tensor], delta: Tensor) -> list
 
 
 def _tangents(chain: list[_Block], inputs: list[Tensor], direction: Tensor) -> list[Tensor]:
-    """Return the tangent at each border of a direction at the module's input."""
+    """Return the tangent at each border of a direction at the module's input.
+
+    J u is the gradient of ⟨Jᵀ s, u⟩ by s: two backward passes are exact where forward mode has no
+    formula, or one that cannot be run on symbolic tensors.
+    """
     found = [direction]
     for block, value in zip(chain, inputs, strict=True):
-        with torch.no_grad(), forward.dual_level(), differentiable_twice(block.part, value):
-            dual = block.again(forward.make_dual(value.detach(), found[-1].to(value.dtype)))
-            tangent = forward.unpack_dual(dual).tangent
-            found.append(torch.zeros_like(dual) if tangent is None else tangent.clone())
+        start = value.detach().requires_grad_()
+        with DifferentiableTwice():
+            again = block.again(start, trained=False)
+        slope = torch.zeros_like(again, requires_grad=True)
+        with no_autocast(start):
+            (back,) = grad(again, start, slope, create_graph=True)
+            found += grad(back, slope, found[-1].to(back.dtype))
+        del again, back, start, slope
     return found

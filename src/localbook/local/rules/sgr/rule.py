@@ -114,7 +114,7 @@ class SGR(LocalRule):
             raise ConfigError(
                 f"recompute=True goes with derivative='double_backward', not '{self.derivative}'."
             )
-        if self.recompute or self.derivative == "forward_over_reverse":
+        if self.derivative == "forward_over_reverse":
             load_forward_mode()
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
