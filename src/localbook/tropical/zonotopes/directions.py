@@ -12,8 +12,8 @@ References
 import numpy as np
 
 from localbook.arrays import Floats, Indices
+from localbook.tropical.points import orthogonal_basis, same_points
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.labels import same_points
 from localbook.tropical.zonotopes.marks import keys, random_marks
 
 
@@ -75,13 +75,3 @@ def _independent_first(unit: Floats) -> Indices:
         axis = rest[chosen[-1]] / lengths[chosen[-1]]
         rest = rest - np.outer(rest @ axis, axis)
     return np.concatenate([chosen, np.setdiff1d(np.arange(len(unit)), chosen)]).astype(np.intp)
-
-
-def orthogonal_basis(unit: Floats) -> Floats:
-    """Return an orthonormal basis, shape (r, r - 1), of the complement of a unit vector."""
-    pivot = int(np.argmax(np.abs(unit)))
-    # Householder: the reflection that takes ±e_pivot to the vector takes the other e_k to a basis.
-    normal = unit.copy()
-    normal[pivot] += np.copysign(1.0, unit[pivot])
-    reflection = np.eye(len(unit)) - np.outer(normal, normal) * (2 / (normal @ normal))
-    return np.delete(reflection, pivot, axis=1)
