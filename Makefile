@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 book check test test-browser test-launch notebooks: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf check test test-browser test-launch lab notebooks pins clean
+.PHONY: help book pdf check links test test-browser test-launch lab notebooks pins clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ test-launch: $(READY) ## Run every notebook alone where localbook is missing (ma
 test-browser: $(READY) ## Drive the built pages with a headless Chromium, installing one if there is none
 	$(BIN)/python -m tools.browser
 	$(BIN)/python -m pytest tests/browser
+
+links: $(READY) ## Ask every address that the pages link to
+	$(BIN)/python -m tools.book links
 
 lab: $(READY) ## Open the book in JupyterLab
 	$(BIN)/jupyter lab book

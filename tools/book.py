@@ -2,6 +2,7 @@
 
     python -m tools.book build      execute what changed, then build the HTML
     python -m tools.book refresh    execute every notebook in place, to commit its outputs
+    python -m tools.book links      ask every address that the pages link to
 
 Executed copies are kept in _build/executed; a notebook runs again when its own source, the
 library, the run records or the pins have changed since its last good execution.
@@ -84,6 +85,7 @@ def execute(notebook: Path, target: Path) -> None:
             str(running),
             cwd=str(notebook.parent),
             kernel_name="python3",
+            start_timeout=600,  # on a busy machine a kernel takes its time
             progress_bar=False,
         )
         node = nbformat.read(running, as_version=4)
@@ -280,13 +282,22 @@ def build() -> int:
     return code
 
 
+def links() -> int:
+    """Ask every address that the committed pages link to; return jupyter-book's exit code."""
+    pages = COMMITTED / "links"
+    gather(ROOT, pages)
+    words = ["build", str(pages), "--path-output", str(pages), "--builder", "linkcheck", "-q"]
+    return subprocess.run([sys.executable, "-m", "jupyter_book", *words], check=False).returncode
+
+
 def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=("build", "refresh"))
+    does = {"build": build, "refresh": refresh, "links": links}
+    parser.add_argument("what", choices=tuple(does))
     what = parser.parse_args().what
     try:
-        return build() if what == "build" else min(refresh(), 1)
+        return min(does[what](), 1)
     except KeyboardInterrupt:
         print("Interrupted: the notebooks named above are kept, the others not.", file=sys.stderr)
         return 130
