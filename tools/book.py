@@ -229,7 +229,7 @@ def changed_on() -> dict[str, str]:
     return {name: date for name, date in dates.items() if name.startswith("book/")}
 
 
-def build_html(pages: Path, output: Path) -> int:
+def build_html(pages: Path, output: Path, *more: str) -> int:
     """Build the HTML with every warning an error; return jupyter-book's exit code.
 
     Sphinx reads and warns of a page only when that has changed: what it keeps from a build that
@@ -240,7 +240,7 @@ def build_html(pages: Path, output: Path) -> int:
     if not good.exists():
         shutil.rmtree(kept, ignore_errors=True)
     good.unlink(missing_ok=True)
-    words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
+    words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q", *more]
     command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
@@ -286,8 +286,7 @@ def links() -> int:
     """Ask every address that the committed pages link to; return jupyter-book's exit code."""
     pages = COMMITTED / "links"
     gather(ROOT, pages)
-    words = ["build", str(pages), "--path-output", str(pages), "--builder", "linkcheck", "-q"]
-    return subprocess.run([sys.executable, "-m", "jupyter_book", *words], check=False).returncode
+    return build_html(pages, pages, "--builder", "linkcheck")
 
 
 def main() -> int:
