@@ -70,6 +70,7 @@ def resolve(name: str) -> Path | None:
     return None
 
 
+@cache
 def uses(path: Path) -> set[Path]:
     """Return the files whose names a file uses; a name in a string counts too."""
     tree = parse(path)
