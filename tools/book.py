@@ -240,8 +240,8 @@ def build_html(pages: Path, output: Path, *more: str) -> int:
     if not good.exists():
         shutil.rmtree(kept, ignore_errors=True)
     good.unlink(missing_ok=True)
-    words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q", *more]
-    command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
+    words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), *words, *more]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
         good.touch()

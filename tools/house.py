@@ -19,7 +19,8 @@ STYLE = """text{font:13px sans-serif;fill:#1b1f24;text-anchor:middle}.part{font-
 rect{fill:#fff;stroke:#57606a}.opened{fill:#f1f4f8}path{fill:none;stroke:#57606a;opacity:.55}
 marker path{fill:#57606a;opacity:1}.ground{fill:#fff;stroke:none}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}rect{fill:#22272e;stroke:#8b949e}
-.opened{fill:#161b22}.ground{fill:#0d1117}path,marker path{stroke:#8b949e}marker path{fill:#8b949e}}"""
+.opened{fill:#161b22}.ground{fill:#0d1117}path,marker path{stroke:#8b949e}
+marker path{fill:#8b949e}}"""
 
 Graph = dict[str, set[str]]
 Box = tuple[float, float, float, float]  # left, top, width, height
