@@ -14,7 +14,7 @@ from tools import imports
 PICTURE = imports.ROOT / "book" / "_static" / "house.svg"
 SOURCE = imports.ROOT / "src" / "localbook"
 OPENED = 5  # a part with this many rooms shows them
-PAD, HIGH, GAP, RISE, LETTER = 14, 30, 16, 44, 7.4
+PAD, HIGH, GAP, RISE, LETTER = 14.0, 30.0, 16.0, 44.0, 7.4
 STYLE = """text{font:13px sans-serif;fill:#1b1f24;text-anchor:middle}.part{font-weight:bold}
 rect{fill:#fff;stroke:#57606a}.opened{fill:#f1f4f8}path{fill:none;stroke:#57606a;opacity:.55}
 marker path{fill:#57606a;opacity:1}.ground{fill:#fff;stroke:none}
