@@ -2,6 +2,7 @@
 
     python -m tools.book build      execute what changed, then build the HTML
     python -m tools.book refresh    execute every notebook in place, to commit its outputs
+    python -m tools.book links      ask every address that the pages link to
 
 Executed copies are kept in _build/executed; a notebook runs again when its own source, the
 library, the run records or the pins have changed since its last good execution.
@@ -26,7 +27,7 @@ import nbformat
 from tqdm import tqdm
 
 from localbook.pool import in_processes
-from tools import launch, trust
+from tools import launch, reference, trust
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -84,6 +85,7 @@ def execute(notebook: Path, target: Path) -> None:
             str(running),
             cwd=str(notebook.parent),
             kernel_name="python3",
+            start_timeout=600,  # on a busy machine a kernel takes its time
             progress_bar=False,
         )
         node = nbformat.read(running, as_version=4)
@@ -207,6 +209,7 @@ def gather(executed: Path, pages: Path) -> None:
         shutil.copy(executed / notebook, pages / notebook)
         launch.pin(pages / notebook, pages / "_config.yml")
     trust.write(executed, ROOT, pages / "book" / "_generated")
+    reference.write(ROOT / "book" / "reference", pages / "book" / "_generated")
     (pages / "dates.json").write_text(json.dumps(changed_on(), indent=1))
 
 
@@ -226,11 +229,23 @@ def changed_on() -> dict[str, str]:
     return {name: date for name, date in dates.items() if name.startswith("book/")}
 
 
-def build_html(pages: Path, output: Path) -> int:
-    """Build the HTML with every warning an error; return jupyter-book's exit code."""
+def build_html(pages: Path, output: Path, *more: str) -> int:
+    """Build the HTML with every warning an error; return jupyter-book's exit code.
+
+    Sphinx reads and warns of a page only when that has changed: what it keeps from a build that
+    failed, or was interrupted, is forgotten, or the same fault would pass the next time.
+    """
+    kept = output / "_build" / ".doctrees"
+    good = kept / "good"
+    if not good.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+    good.unlink(missing_ok=True)
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
-    command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
-    return subprocess.run(command, check=False).returncode
+    command = [str(Path(sys.executable).with_name("jupyter-book")), *words, *more]
+    code = subprocess.run(command, check=False).returncode
+    if code == 0:
+        good.touch()
+    return code
 
 
 def committed() -> Path | None:
@@ -241,7 +256,7 @@ def committed() -> Path | None:
     """
     gather(ROOT, COMMITTED / "pages")
     digest = hashlib.sha256()
-    for path in [*sorted((COMMITTED / "pages").rglob("*")), ROOT / "constraints.txt"]:
+    for path in [*sorted((COMMITTED / "pages").rglob("*")), *sorted(_inputs())]:
         if path.is_file():
             digest.update(f"{path}\0".encode() + path.read_bytes())
     stamp = COMMITTED / "stamp.sha256"
@@ -267,13 +282,21 @@ def build() -> int:
     return code
 
 
+def links() -> int:
+    """Ask every address that the committed pages link to; return jupyter-book's exit code."""
+    pages = COMMITTED / "links"
+    gather(ROOT, pages)
+    return build_html(pages, pages, "--builder", "linkcheck")
+
+
 def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=("build", "refresh"))
+    does = {"build": build, "refresh": refresh, "links": links}
+    parser.add_argument("what", choices=tuple(does))
     what = parser.parse_args().what
     try:
-        return build() if what == "build" else min(refresh(), 1)
+        return min(does[what](), 1)
     except KeyboardInterrupt:
         print("Interrupted: the notebooks named above are kept, the others not.", file=sys.stderr)
         return 130

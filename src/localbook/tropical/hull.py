@@ -127,7 +127,9 @@ def _margins(points: Floats, hull: Any) -> Floats:
     simplices, normals, count = hull.simplices, hull.equations[:, :-1], len(points)
     corner, dimension = simplices.ravel(), simplices.shape[1]
     spread = np.repeat(normals, dimension, axis=0).T
-    mean = np.stack([np.bincount(corner, column, count) for column in spread], axis=1)
+    mean: Floats = np.stack(
+        [np.bincount(corner, c, count) for c in spread], axis=1, dtype=np.float64
+    )
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), TOLERANCE.zero)
     margins = np.full(count, np.inf)
     for turn in range(1, dimension):

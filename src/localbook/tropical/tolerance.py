@@ -23,22 +23,41 @@ class Tolerance:
         directions are about 3e-12 apart.
     flat : float
         d unit vectors with at most this determinant lie in one hyperplane.
+    coplanar : float
+        Unit vectors of R^4 and up that are at most this far from a hyperplane lie in it.
     doubtful : float
-        Determinants between ``rounding`` and this are neither clearly zero nor clearly not: such
+        Determinants between ``certain`` and this are neither clearly zero nor clearly not: such
         decisions may contradict one another, and a slower way that does not mind is taken.
-    rounding : float
+    certain : float
         Determinants below this are as good as exactly zero.
     contact : float
         Points at most this times the size of the figure apart are one point, and a point so near
         to a face lies on it.
+    collinear : float
+        Three points lie on one line if their triangle's height is at most this times its base.
+    nearest : float
+        A nearest point is found when a step would gain less than this times the size of the set.
+    inactive : float
+        A neuron at most this times the size of its terms above zero is off: 4 units of rounding.
+    rounding : float
+        Values within this times the size of their terms are zero where cells are cut: 64 units of
+        rounding.
+    settled : float
+        An alternation ends when it lowers its objective by less than this times the first value.
     """
 
     zero: float = 1e-14
     parallel: float = 1e-14
     flat: float = 1e-12
+    coplanar: float = 1e-13
     doubtful: float = 1e-9
-    rounding: float = 1e-14
+    certain: float = 1e-14
     contact: float = 1e-12
+    collinear: float = 1e-10
+    nearest: float = 1e-15
+    inactive: float = 2.0**-50
+    rounding: float = 2.0**-46
+    settled: float = 1e-12
 
 
 TOLERANCE = Tolerance()

@@ -11,8 +11,6 @@ from localbook.data import DeviceImages
 from localbook.errors import TrainingError
 from localbook.experiments.harness import Job, Outcome, Setting
 from localbook.local import (
-    ForwardForward,
-    Greedy,
     IsolatedNetwork,
     Rule,
     Schedule,
@@ -119,17 +117,12 @@ def _tune(job: Job, data: DeviceImages, val: DeviceImages, how: Mapping[str, Any
 
 
 def _own_accuracy(rule: Rule, net: IsolatedNetwork, data: DeviceImages, by_head: float) -> float:
-    """Return the accuracy of the rule's own classifier, or else of the last head.
-
-    Forward-Forward classifies by goodness; its heads are only probes.
-    """
-    if not isinstance(rule, ForwardForward):
+    """Return the accuracy of the rule's own classifier: the last head, unless it says so."""
+    if not rule.classifies:
         return by_head
     net.eval()
-    hits = [
-        (rule.goodness(net, x).argmax(1) == y).sum().item() for x, y in data.in_order(_TEST_BATCH)
-    ]
-    return round(sum(hits) / len(data.labels), 6)
+    hits = [(rule.scores(net, x).argmax(1) == y).sum() for x, y in data.in_order(_TEST_BATCH)]
+    return round(int(sum(hits)) / len(data.labels), 6)
 
 
 def _train_one(
@@ -144,8 +137,7 @@ def _train_one(
     device = data.labels.device
     net = job.setting.network(job.method, data, seed)
     rule = job.setting.rule(job.method, candidate)
-    cycles = len(net) if isinstance(rule, Greedy) else 1  # one for each stage
-    schedule = replace(job.setting.schedule, lr=candidate["lr"], cycles=cycles)
+    schedule = replace(job.setting.schedule, lr=candidate["lr"], cycles=rule.cycles(len(net)))
     name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -9,8 +9,7 @@ from localbook.data import Augment, DeviceImages, ImageSet, limited, only_classe
 from localbook.experiments.comparisons.compare import Candidate, compare
 from localbook.experiments.comparisons.rules import Method
 from localbook.experiments.harness import Experiment
-from localbook.local import IsolatedNetwork, Rule, Schedule
-from localbook.local.networks import isolated
+from localbook.local import IsolatedNetwork, Rule, Schedule, isolated
 
 _BALANCE = 8  # images in the batch for which memory is balanced; the cuts are the same for more
 

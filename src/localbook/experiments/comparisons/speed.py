@@ -75,7 +75,7 @@ class SpeedSetting:
     def rule(self, method: str, candidate: Candidate) -> Rule:
         """Return the rule; λ is the candidate's ``weight``, and one module a step pays."""
         if method == "sgr":
-            return SGR(weight=candidate["weight"], paying=1)
+            return SGR(weight=candidate["weight"], modules_per_step=1)
         return BP() if method == "bp" else PlainLocal()
 
 

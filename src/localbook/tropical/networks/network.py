@@ -7,9 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
-
-ROUNDING = 2.0**-50
-"""Pre-activations within this times the size of their terms count as zero: 4 units of rounding."""
+from localbook.tropical.tolerance import TOLERANCE
 
 BLOCK = 512
 """Points whose hidden values are held at a time, few enough to stay in the processor's cache."""
@@ -91,7 +89,7 @@ class ReLUNetwork:
         active = [np.zeros((len(hidden), 0), dtype=np.bool_)]
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden, size = hidden @ w.T + b, size @ np.abs(w).T + np.abs(b)
-            active.append(hidden > ROUNDING * size)
+            active.append(hidden > TOLERANCE.inactive * size)
             hidden, size = hidden * active[-1], size * active[-1]
         return np.concatenate(active, axis=1)
 

@@ -8,11 +8,7 @@ from numpy.typing import ArrayLike
 from localbook.arrays import Box, Floats
 from localbook.errors import ConfigError, GeometryError
 from localbook.tropical.networks.network import ReLUNetwork
-
-"""((x0, x1), (y0, y1))."""
-
-COLLINEAR = 1e-10
-"""Three points count as collinear below this ratio of the triangle's height to its base."""
+from localbook.tropical.tolerance import TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ def plane_through(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Plane:
         second -= (second @ first) * first
         second -= (second @ first) * first  # twice: once leaves rounding behind
     height = np.linalg.norm(second)
-    if base == 0 or height <= COLLINEAR * max(base, np.linalg.norm(r - p)):
+    if base == 0 or height <= TOLERANCE.collinear * max(base, np.linalg.norm(r - p)):
         raise GeometryError(
             "the three points of the slice are collinear (or two coincide): "
             "choose points that span a plane."

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localbook.arrays import Floats
-
-_ROUNDING = 1e-15  # of the size of the set: where more steps only chase rounding errors
+from localbook.tropical.tolerance import TOLERANCE
 
 
 def in_polygon(points: Floats, vertices: Floats, margin: float) -> NDArray[np.bool_]:
@@ -71,7 +70,7 @@ def _nearest_to_origin(
     while True:
         nearest = weights @ corral
         distance = float(np.linalg.norm(nearest))
-        scale = _ROUNDING * (size + distance)
+        scale = TOLERANCE.nearest * (size + distance)
         # Every step comes nearer, but for rounding; so this ends.
         if distance <= scale or distance >= previous:
             return nearest
@@ -100,7 +99,7 @@ def _nearest_in_simplex(corners: Floats, weights: Floats) -> tuple[Floats, NDArr
         first, rest = corners[kept[0]], corners[kept[1:]] - corners[kept[0]]
         free = np.linalg.lstsq(rest.T, -first, rcond=None)[0]
         target = np.append(1 - free.sum(), free)
-        leaving = target <= _ROUNDING
+        leaving = target <= TOLERANCE.nearest
         if not leaving.any():
             return target, kept
         gap = np.maximum(weights[leaving] - target[leaving], np.finfo(np.float64).tiny)

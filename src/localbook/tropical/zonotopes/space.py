@@ -151,7 +151,7 @@ def crossings(found: Lines) -> Iterator[Crossings]:
 
 def _doubtful(sizes: Floats, scale: Floats | float) -> bool:
     """Tell whether any size is neither clearly zero nor clearly not."""
-    low, high = TOLERANCE.rounding * scale, TOLERANCE.doubtful * scale
+    low, high = TOLERANCE.certain * scale, TOLERANCE.doubtful * scale
     return bool(((sizes > low) & (sizes < high)).any())
 
 
