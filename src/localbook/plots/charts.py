@@ -202,7 +202,7 @@ def ratios(
     for axes, rows in zip(grid, panels.values(), strict=True):
         known = {name: ratio for name, ratio in rows.items() if ratio is not None}
         # A column of numbers on the right, clear of the bars and of the line at the baseline.
-        right = 1.4 * max(baseline, *known.values())
+        right = 1.4 * max([baseline, *known.values()])
         axes.set_xlim(0, right)
         for place, (name, look) in enumerate(names.items()):
             if name in known:
