@@ -34,12 +34,10 @@ RATIOS = {
 }
 
 ATTACK = plots.AttackFrame(
-    point=np.array([0.5, 0.25]),
-    moved_point=np.array([0.6, 0.3]),
-    boundary=np.array([[[0.0, 0], [1, 0.6]]]),
-    moved_boundary=np.array([[[0.0, 0], [1, 0.4]]]),
-    bodies={"$Z_1$": SQUARE, "$Z_2$": SQUARE / 2},
-    touching={"$Z_1$": SQUARE[2], "$Z_2$": SQUARE[2] / 2},
+    *np.array([[0.5, 0.25], [0.6, 0.3]]),  # the input, and where it goes
+    *np.array([[[[0.0, 0], [1, 0.6]]], [[[0.0, 0], [1, 0.4]]]]),
+    {"$Z_1$": SQUARE, "$Z_2$": SQUARE / 2},
+    {"$Z_1$": SQUARE[2], "$Z_2$": SQUARE[2] / 2},
 )
 PRICES = {"bp": 4.0, "checkpointed": 2.0, "local": 1.0, "sgr-dgl": 3.0}
 ACCURACY = {"bp": [0.7, 0.8], "checkpointed": [0.7, 0.8], "local": [0.5], "sgr-dgl": [0.4, 0.6]}

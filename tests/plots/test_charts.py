@@ -38,37 +38,25 @@ def test_panels_share_their_axis_where_it_has_one_name():
     assert left.get_ylim() != right.get_ylim()
 
 
-def test_a_name_looks_the_same_in_every_panel_and_stands_once_in_the_legend():
+def test_a_name_looks_the_same_in_every_panel_and_unlike_the_others():
     figure = plots.lines({"one": {"x": [1], "y": [2]}, "two": {"y": [3]}}, xlabel="x", ylabel="y")
     first, second = (axes.lines[-1] for axes in figure.axes)
     assert (first.get_color(), first.get_marker()) == (second.get_color(), second.get_marker())
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x", "y"]
-
-
-def test_methods_are_named_and_told_apart_by_more_than_colour():
     names = ("bp", "SGR", *"abcdefgh")
     (axes,) = plots.lines({name: [1, 2] for name in names}, xlabel="x", ylabel="y").axes
-    labels = [line.get_label() for line in axes.lines]
-    assert labels == ["back-propagation", *names[1:]]
+    assert [line.get_label() for line in axes.lines] == ["back-propagation", *names[1:]]
     assert axes.lines[0].get_color() == plots.LOOKS["bp"].colour
     assert axes.lines[1].get_marker() == plots.LOOKS["sgr"].marker
     markers = [(line.get_color(), line.get_marker()) for line in axes.lines]
     assert len(set(markers)) == len(names)
 
 
-@pytest.mark.parametrize(
-    "together",
-    [
-        ("bp", "checkpointed", "local", "sgr"),
-        [n for n in plots.LOOKS if n in "greedy dgl predsim infopro" or n.startswith("sgr-")],
-        [n for n in plots.LOOKS if n.startswith(("class", "tropical", "torch")) or n == "snip"],
-    ],
-)
-def test_looks_of_one_figure_differ_in_label_and_marker(together):
-    looks = [plots.LOOKS[name] for name in together]
-    assert len(looks) >= 4
-    for feature in ("label", "marker"):
-        assert len({getattr(look, feature) for look in looks}) == len(looks)
+def test_looks_of_rules_and_of_prunings_differ_in_label_and_marker():
+    looks = list(plots.LOOKS.values())
+    for group in (set(looks[:12]), looks[12:]):  # SGR has two names
+        for feature in ("label", "marker"):
+            assert len({getattr(look, feature) for look in group}) == len(group) >= 8
 
 
 def test_points_are_not_joined_and_only_the_ticks_asked_for_are_marked():
@@ -105,6 +93,7 @@ def test_the_margin_lies_around_the_baseline():
     [
         ({}, "nothing to draw"),
         ({"title": {}}, "nothing to draw"),
+        ({"title": {"a": [1, 2]}, "a": [1, 2]}, "nothing to draw"),
         ({"a": [1, 2, 3]}, "'a' has values of shape .1, 3. for places of shape .2,."),
         ({"a": np.zeros((2, 2, 2))}, "one for each seed"),
         ({"a": ([1], [1, 2])}, "'a' has values"),

@@ -35,7 +35,7 @@ def test_both_attacks_start_at_the_same_input_and_supporting_lines_are_perpendic
         np.testing.assert_allclose(ends.mean(axis=0), touch)
 
 
-def test_frames_of_a_slider_share_their_axes():
+def test_frames_of_a_slider_share_their_axes_and_what_does_not_move():
     attacks = (replace(ex.ATTACK, boundary=c * ex.RAYS) for c in (1, 2))
     for frames in (
         [plots.attack_panels(attack, (-1, 2, -1, 2)) for attack in attacks],
@@ -44,9 +44,6 @@ def test_frames_of_a_slider_share_their_axes():
     ):
         limits = [[(a.get_xlim(), a.get_ylim()) for a in figure.axes] for figure in frames]
         assert all(each == limits[0] for each in limits)
-
-
-def test_only_what_is_pruned_moves():
     (old, new), _ = drawn(ex.pruned(0.1).axes[0])
     np.testing.assert_array_equal(old, ex.RAYS)
     np.testing.assert_allclose(new, 0.1 * ex.RAYS)
@@ -75,12 +72,9 @@ def test_paths_keep_their_ends_and_stay_inside():
     assert loss.get_xydata()[-1].tolist() == pytest.approx([0.01 * ex.TIME[-1], ex.LOSS[-1]])
 
 
-def test_a_modules_lock_lasts_from_its_first_pass_to_its_last():
+def test_locks_last_to_the_last_pass_and_time_counts_from_the_first_batch_shown():
     for axes, locks in zip(PICTURES["step_timeline"]().axes, ([4, 2], [2, 2]), strict=True):
         assert [bar.get_width() for bars in axes.containers for bar in bars] == locks
-
-
-def test_the_timeline_counts_from_the_first_batch_shown():
     (axes,) = PICTURES["update_timeline"]().axes
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0, 1000), (1000, 1000), (1000, 1000), (2500, 500)]
@@ -166,11 +160,8 @@ def test_every_region_is_drawn_once_and_the_panel_shows_their_box():
     assert (axes.get_xlim(), axes.get_ylim()) == ((0, 1), (0, 1))
 
 
-def test_the_sweep_leads_from_the_last_polygon_along_the_generator():
+def test_the_sweep_goes_along_the_generator_and_the_supporting_line_through_the_vertex():
     (swept,), _ = drawn(PICTURES["zonotope_growth"]().axes[1])
     np.testing.assert_allclose(swept[:, 1] - swept[:, 0], [ex.GENERATORS[2]] * len(ex.SQUARE))
-
-
-def test_the_supporting_line_passes_through_the_vertex_at_right_angles():
     line = PICTURES["support_direction"]().axes[1].lines[0]
     assert set(line.get_ydata()) == {1.0}  # the direction is up, the vertex (1, 1)

@@ -134,9 +134,6 @@ def test_a_flat_body_and_a_point_do_not_break_it(shown):
 def test_what_is_no_body_is_refused(shown, body, words):
     with pytest.raises(ConfigError, match=words):
         shown(body)
-
-
-def test_no_body_or_no_alt_text_is_refused(shown):
     with pytest.raises(ConfigError, match="at least one body"):
         shown()
     with pytest.raises(ConfigError, match="too short"):

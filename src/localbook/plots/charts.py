@@ -84,8 +84,8 @@ def _panels(given: Curves | Mapping[str, Curves]) -> dict[str, Curves]:
     """Return curves by panel, or refuse to draw nothing."""
     inner = {title: panel for title, panel in given.items() if isinstance(panel, Mapping)}
     panels: dict[str, Curves] = inner or {"": given}  # type: ignore[dict-item]
-    if not all(panels.values()):
-        raise ConfigError("there is nothing to draw; give at least one name in each panel.")
+    if not all(panels.values()) or 0 < len(inner) < len(given):
+        raise ConfigError("there is nothing to draw; give names, or panels of one name or more.")
     return panels
 
 
