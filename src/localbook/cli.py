@@ -7,9 +7,11 @@ Exit codes: 0 done, 1 a mistake that the one line on stderr explains, 2 unusable
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from localbook import __version__
 from localbook.errors import LocalbookError, RecordError
@@ -24,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = _parser().parse_args(argv)
     try:
-        args.call(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            args.call(args)
         sys.stdout.flush()
     except LocalbookError as error:
         print(f"localbook: {error}", file=sys.stderr)
@@ -37,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Show a warning as one line, like an error: where in the code it arose helps nobody here."""
+    print(f"localbook: {message}", file=sys.stderr)
 
 
 def _run(args: argparse.Namespace) -> None:

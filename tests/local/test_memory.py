@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule
+from localbook.local import BP, SGR, CheckpointedBP, ConvNet, IsolatedNetwork, PlainLocal, Rule
 from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
 from localbook.local.networks.heads import add_heads
 from localbook.local.networks.models import small_vit
 from localbook.local.networks.split import split
-from localbook.local.rules.backprop import CheckpointedBP
 
 N, FLOAT = 6, 4
 
