@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "book": book.measure,
     "boundary": geometry.measure_boundary,
     "memory": training.measure_memory,
+    "memory-paper": training.measure_paper_scale,
     "parallel": training.measure_parallel,
     "profile": training.measure_profile,
     "reconcile": training.measure_reconcile,

@@ -1,5 +1,6 @@
 """Training."""
 
+from localbook.benchmarks.training.paper_scale import measure_paper_scale
 from localbook.benchmarks.training.parallel import measure as measure_parallel
 from localbook.benchmarks.training.penalties import measure_reconcile
 from localbook.benchmarks.training.profile import measure as measure_profile
@@ -9,6 +10,7 @@ from localbook.benchmarks.training.whole import measure_train
 
 __all__ = [
     "measure_memory",
+    "measure_paper_scale",
     "measure_parallel",
     "measure_profile",
     "measure_reconcile",

@@ -35,7 +35,7 @@ RULES: Mapping[str, Rule] = {
     "SGR, forward over reverse": SGR(0.1, derivative="forward_over_reverse"),
 }
 TARGET = "SGR, double backward"  # the rule whose memory is bounded
-_LESS = 0.6  # of back-propagation's bytes
+LESS = 0.6  # of back-propagation's bytes
 _LIMITS = {TARGET: 2.0, "SGR, one module a step": 1.5}  # times back-propagation's step
 
 
@@ -135,7 +135,7 @@ def measure_memory(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
         case = build().on(meter.device)
         held = _held(case)
         for name in RULES:
-            target = Target("ratio", _LESS) if name == TARGET else None
+            target = Target("ratio", LESS) if name == TARGET else None
             for count, found in held[name].items():
                 yield counted(
                     f"{count}, {name}", size, "MiB", found, "BP", held["bp"][count], target

@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,11 +70,8 @@ def symbolic_bytes(
     with FakeTensorMode(allow_non_fake_inputs=True):
         made: dict[int, Tensor] = {}
         for part in net.modules():
-            held: dict[str, Any]
-            for held in (part._parameters, part._buffers):
-                for name, value in held.items():
-                    if value is not None:
-                        held[name] = _symbol(value, made)
+            for held in (vars(part)["_parameters"], vars(part)["_buffers"]):
+                held |= {name: _symbol(t, made) for name, t in held.items() if t is not None}
         images = torch.empty(batch, *x.shape[1:], dtype=x.dtype)
         labels = torch.zeros(batch, dtype=torch.int64)
         live = _LiveTensors([images, labels, *net.state_dict().values()])
