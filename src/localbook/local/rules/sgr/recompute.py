@@ -70,6 +70,7 @@ def plain(task: Task, x: Tensor) -> Step:
         if chain:
             assert start.grad is not None
             slope = start.grad
+        del again, start
     return Step(loss.detach(), out.detach(), delta)
 
 
