@@ -64,7 +64,7 @@ def fit(
     seed: int,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-    parameters: Iterable[nn.Parameter] | None = None,
+    parameters: Iterable[Tensor] | None = None,
     after_step: Callable[[int], object] = lambda step: None,
 ) -> Net:
     """Train a network in place, by Adam unless told otherwise, and return it in evaluation mode.
@@ -90,7 +90,7 @@ def fit(
         Of ``net(x)`` and ``y`` of a batch, such as ``nn.functional.mse_loss``.
     optimiser : callable
         Of the parameters and ``lr``: a class of ``torch.optim``, or a ``partial`` of one.
-    parameters : iterable of nn.Parameter, optional
+    parameters : iterable of Tensor, optional
         Those that are trained; all by default.
     after_step : callable
         Called with the number of the step, from 1, without gradients: to hold weights at zero, or

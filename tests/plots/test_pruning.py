@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from localbook import plots
-from localbook.experiments.pruning.methods import METHODS
+from localbook.experiments.pruning import METHODS
 
 ALT = "A picture of pruning, for a test."
 SQUARE = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
