@@ -26,7 +26,7 @@ import nbformat
 from tqdm import tqdm
 
 from localbook.pool import in_processes
-from tools import launch, trust
+from tools import launch, reference, trust
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -207,6 +207,7 @@ def gather(executed: Path, pages: Path) -> None:
         shutil.copy(executed / notebook, pages / notebook)
         launch.pin(pages / notebook, pages / "_config.yml")
     trust.write(executed, ROOT, pages / "book" / "_generated")
+    reference.write(ROOT / "book" / "reference", pages / "book" / "_generated")
     (pages / "dates.json").write_text(json.dumps(changed_on(), indent=1))
 
 
@@ -227,10 +228,22 @@ def changed_on() -> dict[str, str]:
 
 
 def build_html(pages: Path, output: Path) -> int:
-    """Build the HTML with every warning an error; return jupyter-book's exit code."""
+    """Build the HTML with every warning an error; return jupyter-book's exit code.
+
+    Sphinx reads and warns of a page only when that has changed: what it keeps from a build that
+    failed, or was interrupted, is forgotten, or the same fault would pass the next time.
+    """
+    kept = output / "_build" / ".doctrees"
+    good = kept / "good"
+    if not good.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+    good.unlink(missing_ok=True)
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
     command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
-    return subprocess.run(command, check=False).returncode
+    code = subprocess.run(command, check=False).returncode
+    if code == 0:
+        good.touch()
+    return code
 
 
 def committed() -> Path | None:
@@ -241,7 +254,7 @@ def committed() -> Path | None:
     """
     gather(ROOT, COMMITTED / "pages")
     digest = hashlib.sha256()
-    for path in [*sorted((COMMITTED / "pages").rglob("*")), ROOT / "constraints.txt"]:
+    for path in [*sorted((COMMITTED / "pages").rglob("*")), *sorted(_inputs())]:
         if path.is_file():
             digest.update(f"{path}\0".encode() + path.read_bytes())
     stamp = COMMITTED / "stamp.sha256"

@@ -1,7 +1,9 @@
 """The pages as they are built: warnings are errors, links lead somewhere, nothing is foreign."""
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -62,6 +64,27 @@ def test_every_chapter_is_there(pages, built):
     assert {"index.html", "search.html", "book/index.html", "book/notation.html"} <= names
     for notebook in book.notebooks():
         assert str(notebook.with_suffix(".html")) in names
+
+
+@pytest.mark.parametrize("face", ["tropical", "local", "data", "runs", "plots"])
+def test_the_reference_has_every_name_of_a_face_and_search_finds_it(pages, built, face):
+    module = import_module(f"localbook.{face}")
+    page = pages[built / "book" / "reference" / f"{face}.html"]
+    search = (built / "searchindex.js").read_text()
+    for name in module.__all__:
+        assert f"localbook.{face}.{name}" in page.ids
+        assert f'"{name.lower()}"' in search.lower()
+
+
+def test_a_name_leads_to_the_reference_where_a_chapter_first_uses_it(built):
+    page = (built / "book" / "tropical-geometry" / "zonotopes.html").read_text()
+    links = re.findall(r'<a class="code-link" href="([^"]*)" title="([^"]*)">(\w+)</a>', page)
+    assert max(Counter(links).values()) == 1
+    assert {"Zonotope", "hausdorff"} <= {text for *_, text in links}
+    for href, full, text in links:
+        face, name = full.removeprefix("localbook.").split(".")
+        assert href == f"../reference/{face}.html#{full}"
+        assert name == text
 
 
 def test_internal_links_lead_somewhere(pages):

@@ -6,7 +6,7 @@ import pytest
 
 from localbook import runs
 from localbook.cli import main
-from localbook.errors import ConfigError
+from localbook.errors import ConfigError, RecordError
 from localbook.experiments import changed, run, setting, sweep
 
 NAME = "gradient-isolation"
@@ -41,7 +41,9 @@ def test_any_field_can_be_set(name, words, where, value):
 def test_a_mapping_is_set_by_its_keys():
     attack = setting("tropical-attack", "quick")
     new = changed(attack, ['candidates.pgd=[{"step": 0.5}]', "eps=0.2"])
-    assert new == replace(attack, eps=0.2, candidates={**attack.candidates, "pgd": ({"step": 0.5},)})
+    assert new == replace(
+        attack, eps=0.2, candidates={**attack.candidates, "pgd": ({"step": 0.5},)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_a_changed_run_says_so_and_is_no_record_of_the_profile(tmp_path, capsys)
     }  # fmt: skip
     assert record.config["setting"]["schedule"]["epochs"] == 1
     assert "--set schedule.epochs=1" in runs.caption([record])
-    with pytest.raises(runs.RecordError if hasattr(runs, "RecordError") else Exception):
+    with pytest.raises(RecordError, match="no record of"):
         runs.load(NAME, profile="quick", folder=tmp_path)
 
 

@@ -69,11 +69,15 @@ CASES = {
     "infopro": (lambda: with_parts(InfoPro()), PlainLocal(InfoPro()), PLAIN),
     "sgr": (convolutions, SGR((0.0, 0.5, 2.0)), PLAIN),
     "sgr, scheduled": (convolutions, SGR(lambda progress: progress), SOFT),
-    "sgr, forward": (convolutions, SGR(0.5, path="forward_over_reverse"), PLAIN),
+    "sgr, forward": (convolutions, SGR(0.5, derivative="forward_over_reverse"), PLAIN),
     "sgr, bp-free": (convolutions, BPFreeSGR(0.5), PLAIN),
     "forward-forward": (lambda: with_length_norm(convolutions()), ForwardForward(4), PLAIN),
 }
-REPLICATED = {"plain": PlainLocal(), "sgr": SGR(0.5)}
+REPLICATED = {
+    "plain": PlainLocal(),
+    "sgr": SGR(0.5),
+    "sgr, forward": SGR(0.5, derivative="forward_over_reverse"),
+}
 
 
 class Dying(PlainLocal):

@@ -12,6 +12,7 @@ from localbook.local import (
     ConvNet,
     IsolatedNetwork,
     PlainLocal,
+    Rule,
     account,
     live_bytes,
     saved_bytes,
@@ -31,7 +32,7 @@ def net() -> IsolatedNetwork:
 
 
 def test_live_bytes_by_hand() -> None:
-    class Doubles:
+    class Doubles(Rule):
         """Makes two tensors that live together, drops one, and makes a smaller one."""
 
         def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ def test_live_bytes_hold_what_is_saved_and_gradients() -> None:
     whole, local = (live_bytes(rule, net(), x, y) for rule in (BP(), PlainLocal()))
     assert whole > saved_bytes(BP(), net(), x, y).peak
     assert local < 0.5 * whole
-    assert live_bytes(SGR(1.0, path="forward_over_reverse"), net(), x, y) > local
+    assert live_bytes(SGR(1.0, derivative="forward_over_reverse"), net(), x, y) > local
 
 
 def test_live_bytes_of_a_linear_classifier_hold_its_gradient() -> None:
@@ -76,7 +77,7 @@ def test_every_rule_stands_beside_bp_and_checkpointing() -> None:
         "plain": PlainLocal(),
         "dgl": PlainLocal(),
         "sgr": SGR(1.0),
-        "sgr, forward over reverse": SGR(1.0, path="forward_over_reverse"),
+        "sgr, forward over reverse": SGR(1.0, derivative="forward_over_reverse"),
     }
     nets = {"dgl": with_dgl_heads(net(), x, seed=0)}
     found = account(net(), rules, x, y, nets=nets, repeats=3)

@@ -28,7 +28,7 @@ from localbook.local import (
     equip,
 )
 from localbook.local.rules.sgr.compiled import Compiler
-from localbook.local.training.precision import autocast
+from localbook.local.training.compute import autocast
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {
@@ -36,7 +36,7 @@ RULES: dict[str, Rule] = {
     "checkpointed": CheckpointedBP(),
     "plain": PlainLocal(),
     "sgr": SGR(1.0),
-    "sgr, forward over reverse": SGR(1.0, path="forward_over_reverse"),
+    "sgr, forward over reverse": SGR(1.0, derivative="forward_over_reverse"),
     "bp-free sgr": BPFreeSGR(1.0),
     "feedback alignment": FeedbackAlignment(),
     "direct feedback": DirectFeedbackAlignment(),
@@ -201,7 +201,7 @@ def test_a_compiled_step_follows_its_weights_and_leaves_fixed_ones_alone() -> No
 @pytest.mark.parametrize("path", ["double_backward", "forward_over_reverse"])
 def test_compiled_under_autocast_as_without_compiling(path: str) -> None:
     torch._dynamo.reset()
-    rule = SGR(1.0, path=path)
+    rule = SGR(1.0, derivative=path)
     plain, compiled = (
         step(rule, Compute(bf16=True, compile=backend)) for backend in ("", "aot_eager")
     )
@@ -220,7 +220,7 @@ def test_a_step_that_looks_at_values_cannot_be_compiled() -> None:
     def distance(gamma: Tensor, target: Tensor) -> Tensor:
         return (gamma - target).square().sum() / target.square().sum().item()
 
-    with pytest.raises(ConfigError, match=r"looks at values .* train without compile"):
+    with pytest.raises(ConfigError, match=r"written down .* train without compile"):
         compiled_by(Noting(), SGR(1.0, distance)).gradients(net(), *batch())
 
 

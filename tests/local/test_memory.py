@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import BP, SGR, ConvNet, IsolatedNetwork, PlainLocal
+from localbook.local import BP, SGR, CheckpointedBP, ConvNet, IsolatedNetwork, PlainLocal, Rule
 from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
 from localbook.local.networks.heads import add_heads
 from localbook.local.networks.models import small_vit
 from localbook.local.networks.split import split
-from localbook.local.rules.backprop import CheckpointedBP
 
 N, FLOAT = 6, 4
 
@@ -137,12 +136,12 @@ def test_local_learning_holds_nothing_between_two_modules() -> None:
 
 def test_forward_over_reverse_cannot_be_measured_by_hooks() -> None:
     with pytest.raises(ConfigError, match=r"torch.func .* measure the double-backward path"):
-        saved_bytes(SGR(1.0, path="forward_over_reverse"), convnet(), *images())
+        saved_bytes(SGR(1.0, derivative="forward_over_reverse"), convnet(), *images())
 
 
 def test_other_errors_are_passed_on() -> None:
     @dataclass(frozen=True)
-    class Broken:
+    class Broken(Rule):
         def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
             raise RuntimeError("something else")
 

@@ -137,7 +137,7 @@ def test_plain_local_learning_is_autograd_of_the_definition(name: str) -> None:
 def test_sgr_on_any_loss_agrees_with_finite_differences(name: str, path: str) -> None:
     loss, (x, y) = LOSSES[name], batch()
     net, weight, step = smooth(loss), 0.7, 1e-5
-    found = gradient(SGR(weight, path=path, loss=loss), net, x, y)
+    found = gradient(SGR(weight, derivative=path, loss=loss), net, x, y)
     generator = torch.Generator().manual_seed(1)
     for number in range(len(net)):
         own = [
@@ -162,7 +162,7 @@ def test_sgr_on_any_loss_agrees_with_finite_differences(name: str, path: str) ->
 def test_the_two_paths_agree_and_the_penalty_counts(name: str) -> None:
     loss, (x, y) = LOSSES[name], batch()
     net = smooth(loss)
-    one, other = (gradient(SGR(2.0, path=path, loss=loss), net, x, y) for path in PATHS)
+    one, other = (gradient(SGR(2.0, derivative=path, loss=loss), net, x, y) for path in PATHS)
     plain = gradient(PlainLocal(loss), net, x, y)
     assert one.keys() == other.keys() == plain.keys()
     for key in one:
@@ -234,7 +234,7 @@ def test_predsim_on_tokens_under_sgr() -> None:
     y = torch.arange(4)
     parts = split(small_vit(width=24, depth=2, heads=2, seed=0), 2, x)
     net = equip(add_heads(parts.modules, "class_token", x, y, seed=0), PredSim(), x, seed=0)
-    one, other = (gradient(SGR(2.0, path=path, loss=PredSim()), net, x, y) for path in PATHS)
+    one, other = (gradient(SGR(2.0, derivative=path, loss=PredSim()), net, x, y) for path in PATHS)
     for key in one:
         assert torch.allclose(one[key], other[key], rtol=1e-3, atol=1e-5), key
 

@@ -16,7 +16,7 @@ from localbook.local.networks.models import cifar_resnet, small_vit
 from localbook.local.networks.split import split
 from localbook.local.rules.sgr.rule import SGR, squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
-from localbook.local.training.precision import autocast
+from localbook.local.training.compute import autocast
 
 PATHS = ("double_backward", "forward_over_reverse")
 DISTANCES = ("squared", "relative", "cosine")
@@ -213,8 +213,8 @@ def test_zero_weight_is_plain_local_learning() -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_weights_per_module(path: str) -> None:
     net, (x, y) = convnet(), batch()
-    found = penalty_part(SGR((7.0, 0.0, 5.0), path=path), net, x, y)
-    all_fives = penalty_part(SGR(5.0, path=path), net, x, y)
+    found = penalty_part(SGR((7.0, 0.0, 5.0), derivative=path), net, x, y)
+    all_fives = penalty_part(SGR(5.0, derivative=path), net, x, y)
     for name, value in found.items():
         if module_of(name) == 2:
             assert torch.allclose(value, all_fives[name], atol=1e-6)
@@ -240,7 +240,7 @@ def test_schedule() -> None:
 def test_no_parameter_is_added_and_no_input_touched(path: str) -> None:
     net, (x, y) = convnet(), batch()
     before = dict(net.named_parameters())
-    SGR(1.0, path=path).gradients(net, x, y)
+    SGR(1.0, derivative=path).gradients(net, x, y)
     after = dict(net.named_parameters())
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] for name in before)
@@ -251,7 +251,7 @@ def test_no_parameter_is_added_and_no_input_touched(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_no_gradient_crosses_a_module_boundary(path: str) -> None:
     net, (x, y) = convnet(), batch()
-    rule = SGR(5.0, path=path)
+    rule = SGR(5.0, derivative=path)
     found = gradient(rule, net, x, y)
     # what comes later does not matter: other weights, or another λ there
     other = copy.deepcopy(net)
@@ -259,7 +259,7 @@ def test_no_gradient_crosses_a_module_boundary(path: str) -> None:
         for p in part.parameters():
             p.data.mul_(1.7)
     changed = gradient(rule, other, x, y)
-    elsewhere = gradient(SGR((5.0, 5.0, 50.0), path=path), net, x, y)
+    elsewhere = gradient(SGR((5.0, 5.0, 50.0), derivative=path), net, x, y)
     for name, value in found.items():
         same = module_of(name) < 2
         assert torch.equal(changed[name], value) == same
@@ -269,7 +269,7 @@ def test_no_gradient_crosses_a_module_boundary(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_gradients_add_up(path: str) -> None:
     net, (x, y) = convnet().eval(), batch()
-    rule = SGR(5.0, path=path)
+    rule = SGR(5.0, derivative=path)
     once = gradient(rule, net, x, y)
     rule.gradients(net, x, y)
     rule.gradients(net, x, y)
@@ -283,7 +283,7 @@ def test_buffers_are_updated_exactly_once(path: str, mixed: bool) -> None:
     net, (x, y) = convnet(), batch()
     twin = copy.deepcopy(net)
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        losses = SGR(5.0, path=path).gradients(net, x, y)
+        losses = SGR(5.0, derivative=path).gradients(net, x, y)
         with torch.no_grad():
             scores = twin.all_scores(x)  # one forward pass in train mode
             expected = torch.stack([F.cross_entropy(score, y) for score in scores])
@@ -299,7 +299,7 @@ def test_dropout_masks_are_the_same_in_both_passes() -> None:
         module.append(nn.Dropout(0.5))
     states, found = [], []
     for path in PATHS:
-        found.append(gradient(SGR(5.0, path=path), net, x, y))
+        found.append(gradient(SGR(5.0, derivative=path), net, x, y))
         states.append(torch.get_rng_state())
     assert relative_error(*found) < 1e-5
     assert torch.equal(*states)
@@ -312,7 +312,7 @@ def test_dropout_masks_are_the_same_in_both_passes() -> None:
 @pytest.mark.parametrize("name", ["convnet", "small vit", "vit", "swin"])
 def test_bf16_autocast(name: str, path: str) -> None:
     net, (x, y) = NETS[name](), batch(32)
-    rule = SGR(3.0, path=path)
+    rule = SGR(3.0, derivative=path)
     exact = gradient(rule, net, x, y)
     with autocast(CPU, torch.bfloat16):
         found = gradient(rule, net, x, y)
@@ -339,8 +339,8 @@ def test_weights_that_make_no_sense_are_refused(weight: float | tuple[float, ...
 def test_other_arguments_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="no distance 'l1'; choose from: squared"):
         SGR(distance="l1")
-    with pytest.raises(ConfigError, match="no path 'reverse'; choose from: double_backward"):
-        SGR(path="reverse")
+    with pytest.raises(ConfigError, match="no derivative 'reverse'; choose from: double_backward"):
+        SGR(derivative="reverse")
     with pytest.raises(ConfigError, match="2 SGR weights for 3 modules"):
         SGR((1.0, 1.0)).gradients(convnet(), *batch())
 
@@ -350,12 +350,12 @@ def test_a_frozen_module_is_refused(path: str) -> None:
     net = convnet()
     net.local_modules[1].requires_grad_(False)
     with pytest.raises(ConfigError, match="module 2 has no parameter that requires grad"):
-        SGR(1.0, path=path).gradients(net, *batch())
+        SGR(1.0, derivative=path).gradients(net, *batch())
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_batch_of_one_under_batchnorm_is_refused(path: str) -> None:
-    net, (x, y), rule = convnet(), batch(1), SGR(1.0, path=path)
+    net, (x, y), rule = convnet(), batch(1), SGR(1.0, derivative=path)
     with pytest.raises(ConfigError, match="batch of one sample; give two or more"):
         rule.gradients(net, x, y)
     rule.gradients(net.eval(), x, y)  # without batch statistics one sample is enough

@@ -41,21 +41,23 @@ def test_what_is_drawn_has_the_weights_as_its_mean():
 def test_the_expected_gradient_is_that_of_all_modules(path):
     net = net_of(4)
     each = [
-        gradient(SGR(tuple(6.0 if k == n else 0.0 for k in range(4)), path=path), net)
+        gradient(SGR(tuple(6.0 if k == n else 0.0 for k in range(4)), derivative=path), net)
         for n in (1, 2, 3)
     ]
-    assert torch.allclose(torch.stack(each).mean(0), gradient(SGR(2.0, path=path), net))
-    one = gradient(SGR(2.0, path=path, paying=1), net)
+    assert torch.allclose(torch.stack(each).mean(0), gradient(SGR(2.0, derivative=path), net))
+    one = gradient(SGR(2.0, derivative=path, modules_per_step=1), net)
     assert sum(torch.allclose(one, candidate) for candidate in each) == 1
 
 
 def test_as_many_as_there_are_changes_nothing():
     net = net_of(4)
     for paying in (3, 4, 100):
-        assert torch.equal(gradient(SGR(2.0, paying=paying), net), gradient(SGR(2.0), net))
+        assert torch.equal(
+            gradient(SGR(2.0, modules_per_step=paying), net), gradient(SGR(2.0), net)
+        )
 
 
 @pytest.mark.parametrize("paying", [0, -1])
 def test_none_that_pays_is_refused(paying):
     with pytest.raises(ConfigError, match="at least one module has to pay"):
-        SGR(1.0, paying=paying)
+        SGR(1.0, modules_per_step=paying)

@@ -61,7 +61,7 @@ def test_mixing_is_linear_in_images_and_targets() -> None:
         CheckpointedBP(),
         PlainLocal(),
         SGR(1.0),
-        SGR(1.0, path="forward_over_reverse"),
+        SGR(1.0, derivative="forward_over_reverse"),
         BPFreeSGR(1.0),
         FeedbackAlignment(),
         DirectFeedbackAlignment(),

@@ -268,3 +268,14 @@ def test_the_committed_build_is_shared_until_something_changes(project, monkeypa
     monkeypatch.setattr(book, "build_html", lambda pages, output: 1)
     (project / "book" / "page.md").write_text("broken")
     assert book.committed() is None
+
+
+def test_a_broken_page_fails_every_build_until_it_is_mended(tmp_path):
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "_config.yml").write_text("title: a book\nexecute: {execute_notebooks: 'off'}\n")
+    (pages / "_toc.yml").write_text("{format: jb-book, root: index}")
+    (pages / "index.md").write_text("# Title\n\nSee {doc}`nowhere`.\n")
+    assert [book.build_html(pages, tmp_path) != 0 for _ in range(2)] == [True, True]
+    (pages / "index.md").write_text("# Title\n\nSee nothing.\n")
+    assert [book.build_html(pages, tmp_path) for _ in range(2)] == [0, 0]

@@ -1,4 +1,4 @@
-from . import parallel
+from . import parallel, second_derivatives
 from .costs import Account, SavedBytes, account, live_bytes, saved_bytes, saved_course
 from .diagnostics import (
     Alignment,
@@ -17,9 +17,12 @@ from .diagnostics import (
     telescope,
 )
 from .networks import (
+    BACKBONES,
     HEADS,
     ConvNet,
+    Cost,
     IsolatedNetwork,
+    SavedTensors,
     Split,
     add_heads,
     airbench,
@@ -27,6 +30,7 @@ from .networks import (
     cifar_resnet,
     cost,
     cut_points,
+    isolated,
     isolated_airbench,
     linear_head,
     make_head,
@@ -35,6 +39,7 @@ from .networks import (
 )
 from .rules import (
     BP,
+    DISTANCES,
     SGR,
     BPFreeSGR,
     CheckpointedBP,
@@ -45,20 +50,33 @@ from .rules import (
     Greedy,
     InfoPro,
     LocalLoss,
+    LocalRule,
     NoProp,
     PlainLocal,
     PredSim,
     Rule,
+    Signal,
     dgl_head,
     equip,
     noprop_network,
     with_dgl_heads,
     with_length_norm,
 )
-from .training import Compute, Schedule, figures, memory_used, train
+from .training import (
+    Compute,
+    Schedule,
+    batches,
+    figures,
+    memory_used,
+    optimiser,
+    set_rate,
+    train,
+)
 
 __all__ = [
+    "BACKBONES",
     "BP",
+    "DISTANCES",
     "HEADS",
     "SGR",
     "Account",
@@ -67,6 +85,7 @@ __all__ = [
     "CheckpointedBP",
     "Compute",
     "ConvNet",
+    "Cost",
     "CrossEntropy",
     "DirectFeedbackAlignment",
     "Discord",
@@ -77,13 +96,16 @@ __all__ = [
     "InfoPro",
     "IsolatedNetwork",
     "LocalLoss",
+    "LocalRule",
     "Matching",
     "NoProp",
     "PlainLocal",
     "PredSim",
     "Rule",
     "SavedBytes",
+    "SavedTensors",
     "Schedule",
+    "Signal",
     "Split",
     "Telescope",
     "account",
@@ -92,6 +114,7 @@ __all__ = [
     "add_heads",
     "airbench",
     "alignment",
+    "batches",
     "check_labels",
     "cifar_resnet",
     "cost",
@@ -101,6 +124,7 @@ __all__ = [
     "early_exit",
     "equip",
     "figures",
+    "isolated",
     "isolated_airbench",
     "linear_cka",
     "linear_head",
@@ -110,9 +134,12 @@ __all__ = [
     "match_neurons",
     "memory_used",
     "noprop_network",
+    "optimiser",
     "parallel",
     "saved_bytes",
     "saved_course",
+    "second_derivatives",
+    "set_rate",
     "small_vit",
     "split",
     "telescope",

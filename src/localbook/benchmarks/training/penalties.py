@@ -15,7 +15,7 @@ _WAYS = {
 }
 PENALTIES: Mapping[str, Rule] = {
     **_WAYS,
-    "squared, double backward, one module a step": SGR(0.1, paying=1),
+    "squared, double backward, one module a step": SGR(0.1, modules_per_step=1),
 }
 
 

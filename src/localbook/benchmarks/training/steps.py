@@ -31,8 +31,8 @@ RULES: Mapping[str, Rule] = {
     _CHECKPOINTED: CheckpointedBP(),
     "plain local": PlainLocal(),
     "SGR, double backward": SGR(0.1),
-    "SGR, one module a step": SGR(0.1, paying=1),
-    "SGR, forward over reverse": SGR(0.1, path="forward_over_reverse"),
+    "SGR, one module a step": SGR(0.1, modules_per_step=1),
+    "SGR, forward over reverse": SGR(0.1, derivative="forward_over_reverse"),
 }
 TARGET = "SGR, double backward"  # the rule whose memory is bounded
 _LESS = 0.6  # of back-propagation's bytes

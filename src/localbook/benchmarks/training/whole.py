@@ -29,7 +29,7 @@ from localbook.local import (
 TRAINED: Mapping[str, Rule] = {
     "BP": BP(),
     "plain local": PlainLocal(),
-    "SGR, one module a step": SGR(0.1, paying=1),
+    "SGR, one module a step": SGR(0.1, modules_per_step=1),
     "SGR": SGR(0.1),
 }
 _BASELINE = "a loop by hand of BP"

@@ -41,7 +41,7 @@ VARIANTS: Mapping[str, Callable[[float, int], Rule]] = {
     "squared": lambda weight, modules: SGR(weight),
     "relative": lambda weight, modules: SGR(weight, "relative"),
     "cosine": lambda weight, modules: SGR(weight, "cosine"),
-    "one-at-a-time": lambda weight, modules: SGR(weight, paying=1),
+    "one-at-a-time": lambda weight, modules: SGR(weight, modules_per_step=1),
     "early": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n <= modules, weight)),
     "late": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n > modules, weight)),
     "zero-target": lambda weight, modules: SGR(weight, zero_target),

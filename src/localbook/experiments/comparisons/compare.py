@@ -49,7 +49,7 @@ def compare(
     ) -> tuple[IsolatedNetwork, Rule, list[Row]]:
         net = network(setting, job.method, data, seed)
         rule = rule_of(job.method, candidate.get("weight", 0.0), len(net))
-        cycles = len(net) if hasattr(rule, "stage") else 1  # a rule of stages decays in each
+        cycles = rule.cycles(len(net))
         schedule = replace(setting.schedule, epochs=epochs, lr=candidate["lr"], cycles=cycles)
         name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
         with Progress(f"{job.method} {name}", epochs, "epoch") as bar:
@@ -104,12 +104,11 @@ def compare(
 
 
 def _own_accuracy(rule: Rule, net: IsolatedNetwork, data: DeviceImages, by_head: float) -> float:
-    """Return the accuracy of the rule's own classifier, by goodness, or else of the last head."""
-    goodness = getattr(rule, "goodness", None)
-    if goodness is None:
+    """Return the accuracy of the rule's own classifier: the last head, unless it says so."""
+    if not rule.classifies:
         return by_head
     net.eval()
     hits = 0
     for x, y in data.in_order(_TEST_BATCH):
-        hits += int((goodness(net, x).argmax(1) == y).sum())
+        hits += int((rule.scores(net, x).argmax(1) == y).sum())
     return round(hits / len(data), 6)

@@ -14,8 +14,7 @@ from localbook.experiments.comparisons.compare import compare
 from localbook.experiments.comparisons.rules import Method
 from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.harness import Experiment, fewer_images
-from localbook.local import IsolatedNetwork, Rule, Schedule
-from localbook.local.networks import isolated
+from localbook.local import IsolatedNetwork, Rule, Schedule, isolated
 
 _BALANCE = 8  # images in the batch for which memory is balanced; the cuts are the same for more
 

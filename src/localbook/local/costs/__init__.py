@@ -1,4 +1,4 @@
-"""Costs."""
+"""What a step of a rule costs: memory that is saved and memory that is alive, and time."""
 
 from localbook.local.costs.account import Account, account
 from localbook.local.costs.live import live_bytes

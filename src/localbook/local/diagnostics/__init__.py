@@ -1,4 +1,4 @@
-"""Diagnostics."""
+"""What the modules of a trained network have learned, and what they tell each other."""
 
 from localbook.local.diagnostics.alignment import Alignment, Telescope, alignment, telescope
 from localbook.local.diagnostics.discord import Discord, accuracy, discord

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork, RandomState, evaluating
+from localbook.local.networks import IsolatedNetwork, RandomState, check_labels, evaluating
 from localbook.local.rules import Rule
 
 
@@ -46,6 +46,11 @@ def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignme
         What it gives is compared as it is: SGR's penalty counts as part of the update.
     x : float tensor, shape (N, ...)
     y : int64 tensor, shape (N,)
+
+    Raises
+    ------
+    ConfigError
+        If a head has too few classes for the labels.
     """
     state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
@@ -107,6 +112,11 @@ def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
     x : float tensor, shape (N, ...)
         The network's precision decides how closely the two sides agree.
     y : int64 tensor, shape (N,)
+
+    Raises
+    ------
+    ConfigError
+        If a head has too few classes for the labels.
     """
     state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
@@ -117,7 +127,9 @@ def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
         for (module, head), own in zip(net.pairs(), parameters, strict=True):
             x = x.detach().requires_grad_()
             out = module(x)
-            (delta,) = grad(F.cross_entropy(head(out), y), out)
+            scores = head(out)
+            check_labels(y, scores.shape[1])
+            (delta,) = grad(F.cross_entropy(scores, y), out)
             gamma, *direction = _pull(out, delta, (x, *own))
             discords.append(None if before is None else gamma - before)
             inputs.append(x)
@@ -156,7 +168,9 @@ def _last_loss_gradients(
     flat = [p for own in parameters for p in own]
     if not flat:  # only heads are trained
         return [[] for _ in parameters]
-    found = iter(grad(F.cross_entropy(net(x), y), flat, materialize_grads=True))
+    scores = net(x)
+    check_labels(y, scores.shape[1])
+    found = iter(grad(F.cross_entropy(scores, y), flat, materialize_grads=True))
     return [[next(found) for _ in own] for own in parameters]
 
 

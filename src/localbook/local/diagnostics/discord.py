@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, check_labels, evaluating
+from localbook.local.second_derivatives import cosines
 
 
 @dataclass(frozen=True)
@@ -39,37 +40,37 @@ def discord(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Discord:
     net : IsolatedNetwork
     x : float tensor, shape (N, C, H, W)
     y : int64 tensor, shape (N,)
+
+    Raises
+    ------
+    ConfigError
+        If a head has too few classes for the labels.
     """
-    was_training = net.training
-    net.eval()
-    relative, cosine = [], []
+    relative = [torch.full((), torch.nan, device=x.device)]
+    cosine = [*relative]
     target: Tensor | None = None
-    for module, head in net.pairs():
-        x = x.detach().requires_grad_()
-        out = module(x)
-        loss = F.cross_entropy(head(out), y, reduction="sum")
-        delta, gamma = grad(loss, (out, x))
-        if target is None:
-            relative.append(torch.full((), torch.nan, device=x.device))
-            cosine.append(relative[0])
-        else:
-            relative.append(((gamma - target).square().sum() / target.square().sum()).sqrt())
-            cosine.append(F.cosine_similarity(gamma.flatten(1), target.flatten(1)).mean())
-        target, x = delta, out
-    net.train(was_training)
+    with evaluating(net), torch.enable_grad():
+        for module, head in net.pairs():
+            x = x.detach().requires_grad_()
+            out = module(x)
+            scores = head(out)
+            check_labels(y, scores.shape[1])
+            delta, gamma = grad(F.cross_entropy(scores, y, reduction="sum"), (out, x))
+            if target is not None:
+                ratio = (gamma - target).double().norm() / target.double().norm()
+                relative.append(ratio.to(x.dtype))
+                cosine.append(cosines(gamma, target).mean())
+            target, x = delta, out
     return Discord(torch.stack(relative).detach(), torch.stack(cosine).detach())
 
 
 @torch.no_grad()
 def accuracy(net: IsolatedNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Return the share of images each head classifies correctly, in eval mode, shape (L,)."""
-    was_training = net.training
-    net.eval()
-    hits = torch.zeros(len(net))
-    count = 0
-    for x, y in batches:
-        correct = [(scores.argmax(1) == y).sum() for scores in net.all_scores(x)]
-        hits += torch.stack(correct).cpu()
-        count += len(y)
-    net.train(was_training)
+    hits, count = torch.zeros(len(net)), 0
+    with evaluating(net):
+        for x, y in batches:
+            correct = [(scores.argmax(1) == y).sum() for scores in net.all_scores(x)]
+            hits += torch.stack(correct).cpu()
+            count += len(y)
     return hits / count

@@ -1,7 +1,7 @@
-"""Networks."""
+"""Networks: chains of isolated modules with heads, made here or cut from a model of another."""
 
 from localbook.local.networks.airbench import airbench, isolated_airbench
-from localbook.local.networks.backbones import isolated
+from localbook.local.networks.backbones import BACKBONES, isolated
 from localbook.local.networks.checks import (
     check_batch_norm,
     check_heads,
@@ -11,6 +11,7 @@ from localbook.local.networks.checks import (
 from localbook.local.networks.dgl import dgl_head, with_dgl_heads
 from localbook.local.networks.heads import (
     HEADS,
+    Cost,
     FixedLinear,
     MeanToken,
     ToTokens,
@@ -21,13 +22,21 @@ from localbook.local.networks.heads import (
 )
 from localbook.local.networks.isolated import ConvNet, IsolatedNetwork, linear_head
 from localbook.local.networks.models import cifar_resnet, small_vit
-from localbook.local.networks.replay import RandomState, call_again, evaluating
+from localbook.local.networks.replay import (
+    RandomState,
+    buffers_of,
+    call_again,
+    copied,
+    evaluating,
+)
 from localbook.local.networks.saved_tensors import SavedTensors
 from localbook.local.networks.split import Split, cut_points, split
 
 __all__ = [
+    "BACKBONES",
     "HEADS",
     "ConvNet",
+    "Cost",
     "FixedLinear",
     "IsolatedNetwork",
     "MeanToken",
@@ -37,6 +46,7 @@ __all__ = [
     "ToTokens",
     "add_heads",
     "airbench",
+    "buffers_of",
     "call_again",
     "check_batch_norm",
     "check_heads",
@@ -44,6 +54,7 @@ __all__ = [
     "check_labels",
     "check_trainable",
     "cifar_resnet",
+    "copied",
     "cost",
     "cut_points",
     "dgl_head",

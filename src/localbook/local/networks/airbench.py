@@ -33,8 +33,8 @@ def airbench(classes: int = 10, *, images: Tensor, width: int = 64, seed: int) -
     Returns
     -------
     nn.Module
-        From images (N, 3, H, W) to class scores (N, classes), on the device of ``images``. The
-        weight of ``whiten`` and the weights of BatchNorm are frozen.
+        From images (N, 3, H, W) to class scores (N, classes), of the device and type of ``images``.
+        The weight of ``whiten`` and the weights of BatchNorm are frozen.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def airbench(classes: int = 10, *, images: Tensor, width: int = 64, seed: int) -
                 group3=groups[2],
                 classifier=_classifier(channels[-1], classes),
             )
-        ).to(images.device)
+        ).to(images)
 
 
 def isolated_airbench(
@@ -83,7 +83,7 @@ def isolated_airbench(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
         heads = [_head(channels, 4 * width, classes) for channels in (width, 4 * width)]
-    return IsolatedNetwork(parts.modules, [*heads, nn.Identity()]).to(images.device)
+    return IsolatedNetwork(parts.modules, [*heads, nn.Identity()]).to(images)
 
 
 class ConvGroup(nn.Module):

@@ -60,8 +60,20 @@ def check_heads(net: IsolatedNetwork, x: Tensor, labels: Tensor, *, soft: bool) 
     ------
     ConfigError
     """
+    classes: list[int] = []
     with torch.no_grad(), evaluating(net):
-        classes = [score.shape[1] for score in net.all_scores(x)]
+        for number, (module, head) in enumerate(net.pairs(), start=1):
+            try:
+                out = module(x)
+                classes.append(head(out).shape[1])
+            except (RuntimeError, ValueError, IndexError) as error:
+                reason = str(error).split("\n")[0].rstrip(".")
+                raise ConfigError(
+                    f"module {number} or its head cannot take what it is given, a batch of shape "
+                    f"{tuple(x.shape)} and type {x.dtype} ({reason}); "
+                    "build the network for such images."
+                ) from error
+            x = out
     needed = int(labels.max()) + 1
     for number, found in enumerate(classes, start=1):
         if found < needed:

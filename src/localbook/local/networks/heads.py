@@ -63,7 +63,7 @@ def make_head(
     name : str
         A key of :data:`HEADS`.
     features : float tensor, shape (N, C, H, W), (N, T, C) or (N, C)
-        An example of what the head gets.
+        An example of what the head gets, of its device and type.
     classes : int
     seed : int
         The global random state is not touched.
@@ -92,7 +92,7 @@ def make_head(
     form = Form(features.ndim, features.shape[axis], axis % features.ndim)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return HEADS[name](form, classes).to(features.device)
+        return HEADS[name](form, classes).to(features)
 
 
 def add_heads(

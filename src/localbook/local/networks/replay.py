@@ -1,12 +1,17 @@
-"""Forward passes that leave no trace: in eval mode, or repeating one that was made before."""
+"""Forward passes that leave no trace: in eval mode, on a copy, or repeating one made before."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @contextmanager
@@ -22,21 +27,28 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
+def copied(module: AnyModule) -> AnyModule:
+    """Return a deep copy, also of what pruning and weight norm leave behind.
+
+    They keep a weight that autograd computed, which ``copy.deepcopy`` refuses; the copy computes
+    it anew in its next forward pass.
+    """
+    computed = {
+        id(value): value.detach().clone()
+        for part in module.modules()
+        for value in tree_leaves(vars(part))
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(module, computed)
+
+
 @dataclass(frozen=True)
 class RandomState:
-    """The random state of the CPU and of the device a pass runs on, to draw the same masks again.
-
-    Attributes
-    ----------
-    device : torch.device
-    cpu : uint8 tensor
-    cuda : uint8 tensor or None
-        None unless ``device`` is a CUDA device.
-    """
+    """The random state of the CPU and of the GPU a pass runs on, to draw the same masks again."""
 
     device: torch.device
     cpu: Tensor
-    cuda: Tensor | None
+    cuda: Tensor | None  # unless the device is a GPU
 
     @classmethod
     def now(cls, device: torch.device) -> "RandomState":
@@ -54,18 +66,23 @@ class RandomState:
             yield
 
 
-def call_again(module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Run a module on copies of its buffers, so that BatchNorm counts the batch only once.
+def buffers_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of a module's buffers, from which a pass can be made again."""
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
 
-    Parameters
-    ----------
-    module : nn.Module
-    parameters : mapping from names to tensors
-        Used in place of the module's own; those not named stay.
-    x : float tensor, shape (N, ...)
+
+def call_again(
+    module: nn.Module,
+    parameters: Mapping[str, Tensor],
+    x: Tensor,
+    buffers: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """Run a module, with some parameters replaced, on copies of its buffers or of those given.
+
+    So BatchNorm counts a batch only once, and a module that reads what it counts sees the same.
     """
     # Cloned here, inside whatever torch.func transform is at work: it refuses to see tensors from
     # outside changed in place.
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    out: Tensor = functional_call(module, {**parameters, **buffers}, (x,))
+    state = {n: b.clone() for n, b in (buffers or dict(module.named_buffers())).items()}
+    out: Tensor = functional_call(module, {**parameters, **state}, (x,))
     return out

@@ -11,6 +11,10 @@ from torch.autograd.graph import saved_tensors_hooks
 class SavedTensors:
     """A ledger of the storages that autograd keeps for backward, each with an owner.
 
+    A saved tensor that was changed in place since is refused as by autograd itself, which leaves
+    this to the hooks. An *output* that was changed, such as tanh's, the hooks cannot tell: run such
+    a model once without them.
+
     Parameters
     ----------
     ignore : iterable of Tensor
@@ -41,7 +45,7 @@ class SavedTensors:
 
     def hooks(self) -> saved_tensors_hooks:
         """Return the context in which saved tensors are entered here."""
-        return saved_tensors_hooks(self._pack, lambda kept: kept.tensor)
+        return saved_tensors_hooks(self._pack, _Kept.unpacked)
 
     def _pack(self, tensor: Tensor) -> "_Kept":
         kept = _Kept(tensor)
@@ -74,6 +78,15 @@ class _Kept:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
+        self._version = tensor._version
+
+    def unpacked(self) -> Tensor:
+        if self.tensor._version != self._version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: a {self.tensor.dtype} of shape {tuple(self.tensor.shape)}."
+            )
+        return self.tensor
 
 
 def _address(tensor: Tensor) -> int:

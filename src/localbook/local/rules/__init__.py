@@ -1,28 +1,28 @@
 """Learning rules: each fills ``.grad`` of a network's parameters for one batch.
 
-Every rule is a small frozen dataclass with one method, ``gradients(net, x, y)``; the optimiser
-step is the caller's. Local rules also have ``step``, for one module at a time. Rules that train
-modules by local losses take any :class:`LocalLoss`.
+Every rule is a small frozen dataclass that inherits from :class:`Rule` and has one method,
+``gradients(net, x, y)``; the optimiser step is the caller's. A :class:`LocalRule` has ``step``, for
+one module at a time. Rules that train modules by local losses take any :class:`LocalLoss`.
 """
 
 from localbook.local.networks import dgl_head, with_dgl_heads
-from localbook.local.rules.backprop import CheckpointedBP
-from localbook.local.rules.base import LocalRule, Rule, Scheduled, Signal
-from localbook.local.rules.bp import BP
+from localbook.local.rules.backprop import BP, CheckpointedBP
+from localbook.local.rules.base import LocalRule, Rule, Signal, check_rule
 from localbook.local.rules.bp_free import BPFreeSGR
 from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
 from localbook.local.rules.greedy import Greedy
 from localbook.local.rules.infopro import InfoPro
-from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip, sees_image
+from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip
 from localbook.local.rules.noprop import NoProp, noprop_network
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.predsim import PredSim
-from localbook.local.rules.sgr import SGR
+from localbook.local.rules.sgr import DISTANCES, SGR
 from localbook.local.rules.targets import mixed, smoothed
 
 __all__ = [
     "BP",
+    "DISTANCES",
     "SGR",
     "BPFreeSGR",
     "CheckpointedBP",
@@ -39,13 +39,12 @@ __all__ = [
     "PlainLocal",
     "PredSim",
     "Rule",
-    "Scheduled",
     "Signal",
+    "check_rule",
     "dgl_head",
     "equip",
     "mixed",
     "noprop_network",
-    "sees_image",
     "smoothed",
     "with_dgl_heads",
     "with_length_norm",

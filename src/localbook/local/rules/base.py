@@ -1,16 +1,44 @@
-"""What every learning rule has in common."""
+"""What every learning rule has in common, and what it answers when others ask."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
 
 
-class Rule(Protocol):
-    """A way to compute gradients."""
+class Rule:
+    """A way to compute gradients: the class that a learning rule inherits from.
+
+    A rule of your own needs :meth:`gradients`; where what it does differs from the defaults below,
+    it says so.
+
+    Attributes
+    ----------
+    by_hand : bool
+        Whether it goes through the layers itself, so that there is nothing to compile. False.
+    hides_saved_tensors : bool
+        Whether it differentiates by ``torch.func``, which saved-tensor hooks do not see. False.
+    compiles_steps : bool
+        Whether the rule that :meth:`compiled` returns compiles whole steps, so that the modules
+        are left as they are. False.
+    classifies : bool
+        Whether :meth:`scores` are not those of the last head. False.
+    local : bool
+        Whether it has :meth:`LocalRule.step` now, which needs one module at a time. False.
+    uses_image : bool
+        Whether its steps look at the image, which then has to travel with the activation. False,
+        and True for a :class:`LocalRule`.
+    """
+
+    by_hand: bool = False
+    hides_saved_tensors: bool = False
+    compiles_steps: bool = False
+    classifies: bool = False
+    local: bool = False
+    uses_image: bool = False
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add this batch's gradients to ``.grad`` of every parameter the rule trains.
@@ -19,7 +47,8 @@ class Rule(Protocol):
         ----------
         net : IsolatedNetwork
         x : float tensor, shape (N, C, H, W)
-        y : int64 tensor, shape (N,)
+        y : int64 tensor, shape (N,), or float tensor, shape (N, classes)
+            Labels or soft targets.
 
         Returns
         -------
@@ -27,7 +56,38 @@ class Rule(Protocol):
             Each module's mean local loss, detached: the cross-entropy of its head, unless the rule
             says otherwise.
         """
-        ...
+        raise NotImplementedError
+
+    def at(self, progress: float) -> "Rule":
+        """Return the rule to use when a share of training, 0 <= progress < 1, is over."""
+        return self
+
+    def compiled(self, backend: str) -> "Rule":
+        """Return the same rule, compiled by a backend of torch.compile where it has own steps."""
+        return self
+
+    def cycles(self, modules: int) -> int:
+        """Return in how many stages a network of so many modules is trained."""
+        return 1
+
+    def scores(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
+        """Return the class scores (N, classes) that the rule's own classifier gives to images."""
+        scores: Tensor = net(x)
+        return scores
+
+
+def check_rule(rule: Rule) -> None:
+    """Refuse what does not answer as a rule does.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not callable(getattr(rule, "compiled", None)):
+        raise ConfigError(
+            f"{type(rule).__name__} is no learning rule; let its class inherit from "
+            "localbook.local.Rule."
+        )
 
 
 @dataclass(frozen=True)
@@ -52,9 +112,20 @@ class Signal:
     delta: Tensor | None = None
 
 
-@runtime_checkable
-class LocalRule(Rule, Protocol):
+class LocalRule(Rule):
     """A rule that needs to see one module at a time, and nothing of those after it."""
+
+    local = True
+    uses_image = True
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Take the step in every module, from the input on; see :meth:`Rule.gradients`."""
+        signal = Signal(x, y, x)
+        losses = []
+        for number, (module, head) in enumerate(net.pairs()):
+            loss, signal = self.step(module, head, (number, len(net)), signal)
+            losses.append(loss)
+        return torch.stack(losses)
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
@@ -69,23 +140,4 @@ class LocalRule(Rule, Protocol):
         signal : Signal
             What the module before handed on.
         """
-        ...
-
-
-def successively(rule: LocalRule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-    """Let a local rule take its step in every module, from the input on; return the losses (L,)."""
-    signal = Signal(x, y, x)
-    losses = []
-    for number, (module, head) in enumerate(net.pairs()):
-        loss, signal = rule.step(module, head, (number, len(net)), signal)
-        losses.append(loss)
-    return torch.stack(losses)
-
-
-@runtime_checkable
-class Scheduled(Protocol):
-    """A rule that changes during training."""
-
-    def at(self, progress: float) -> Rule:
-        """Return the rule to use when a share of training, 0 <= progress < 1, is over."""
-        ...
+        raise NotImplementedError

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
-from localbook.local.rules.bp import BP
+from localbook.local.rules.backprop import BP
+from localbook.local.rules.base import Rule
 from localbook.local.rules.targets import onehot
 
 Layer = nn.Linear | nn.Conv2d
 
 
 @dataclass(frozen=True)
-class FeedbackAlignment:
+class FeedbackAlignment(Rule):
     """Back-propagation whose backward pass has a fixed random matrix in place of each weight.
 
     Only weights of linear and convolution layers are replaced; activations and normalisations send
@@ -33,6 +34,8 @@ class FeedbackAlignment:
     ----------
     seed : int
     """
+
+    by_hand = True
 
     seed: int = 0
 
@@ -50,7 +53,7 @@ class FeedbackAlignment:
 
 
 @dataclass(frozen=True)
-class DirectFeedbackAlignment:
+class DirectFeedbackAlignment(Rule):
     r"""The last error, sent to every module by a fixed random matrix of its own.
 
     Module l < L takes for the gradient at its output
@@ -70,6 +73,8 @@ class DirectFeedbackAlignment:
     seed : int
         The matrices are drawn again from it at every call, so that the rule keeps no state.
     """
+
+    by_hand = True
 
     seed: int = 0
 

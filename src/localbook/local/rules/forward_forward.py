@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
-from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.targets import one_label
 
 
 @dataclass(frozen=True)
-class ForwardForward:
+class ForwardForward(LocalRule):
     r"""Local learning by the goodness of two forward passes.
 
     With g(x_l) the mean square of a sample's outputs, every module minimises
@@ -50,6 +50,9 @@ class ForwardForward:
         If there are fewer than two classes or the threshold is not positive.
     """
 
+    uses_image = False
+    classifies = True
+
     classes: int
     threshold: float = 1.0
     seed: int = 0
@@ -74,7 +77,7 @@ class ForwardForward:
         ConfigError
             If there are labels of more classes than the rule has.
         """
-        return successively(self, net, x, y)
+        return super().gradients(net, x, y)
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
@@ -110,6 +113,10 @@ class ForwardForward:
         """Return for each label (N,) another one."""
         step = 1 + torch.arange(len(y), device=y.device) % (self.classes - 1)
         return (y + step) % self.classes
+
+    def scores(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
+        """Return :meth:`goodness`, by which the rule classifies; its heads are only probes."""
+        return self.goodness(net, x)
 
     @torch.no_grad()
     def goodness(self, net: IsolatedNetwork, x: Tensor) -> Tensor:

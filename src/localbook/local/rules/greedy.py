@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.local.rules.base import Rule
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 
 @dataclass(frozen=True)
-class Greedy:
+class Greedy(Rule):
     """Local learning in which, at any time, one module and its head are trained.
 
     The L modules share training equally: module l is trained while the share of training that is
@@ -48,6 +49,10 @@ class Greedy:
     def at(self, progress: float) -> "Greedy":
         """Return the rule for when a share of training is over."""
         return replace(self, progress=progress)
+
+    def cycles(self, modules: int) -> int:
+        """Return how many stages there are: one for each module."""
+        return modules
 
     def stage(self, modules: int) -> int:
         """Return which of so many modules is trained now, counted from 0."""

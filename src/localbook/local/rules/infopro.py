@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.rules.losses import part
+from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import one_label
 
 _WIDTH = 12  # channels inside the decoder
@@ -16,7 +16,7 @@ _PROJECTION = 128  # numbers the contrast compares
 
 
 @dataclass(frozen=True)
-class InfoPro:
+class InfoPro(LocalLoss):
     """Reconstruction of the image from the module's output, plus cross-entropy or contrast.
 
     A decoder, the head's part ``decoder``, bounds from below how much the output knows of the

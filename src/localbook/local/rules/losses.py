@@ -7,7 +7,6 @@ any other part, and :func:`equip` puts it there.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,16 @@ from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, evaluating
 
 
-class LocalLoss(Protocol):
-    """A loss of one module, taken from its output alone."""
+class LocalLoss:
+    """A loss of one module, taken from its output alone: the class that a local loss inherits from.
+
+    Attributes
+    ----------
+    uses_image : bool
+        Whether it looks at the image, which then has to travel with the activation. True.
+    """
+
+    uses_image: bool = True
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
         """Return N times the batch's mean loss: the sum over the samples, where it is one.
@@ -36,31 +43,22 @@ class LocalLoss(Protocol):
         -------
         Tensor, shape ()
         """
-        ...
+        raise NotImplementedError
 
     def parts(self, out: Tensor, image: Tensor) -> dict[str, nn.Module]:
-        """Return new auxiliary parts, by name, for a module with this output and image."""
-        ...
+        """Return new auxiliary parts, by name, for a module with this output and image: none."""
+        return {}
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(LocalLoss):
     """The cross-entropy of the head's class scores."""
 
-    uses_image: ClassVar[bool] = False
+    uses_image = False
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
         """Return the sum over the samples; see :class:`LocalLoss`."""
         return F.cross_entropy(head(out), y, reduction="sum")
-
-    def parts(self, out: Tensor, image: Tensor) -> dict[str, nn.Module]:
-        """Return nothing: the head is enough."""
-        return {}
-
-
-def sees_image(loss: LocalLoss) -> bool:
-    """Say whether a loss may look at the image, which then has to travel with the activation."""
-    return getattr(loss, "uses_image", True)
 
 
 def module_loss(loss: LocalLoss, place: tuple[int, int]) -> LocalLoss:
@@ -133,9 +131,10 @@ def part(head: nn.Module, name: str) -> nn.Module:
     ConfigError
         If the head does not have it.
     """
-    if not isinstance(head, EquippedHead) or name not in head.parts:
+    parts: Mapping[str, nn.Module] = getattr(head, "parts", {})
+    if name not in parts:
         raise ConfigError(
             f"this local loss needs heads with a part '{name}'; "
             "build the network by equip(net, loss, example, seed=...) first."
         )
-    return head.parts[name]
+    return parts[name]

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.local.rules.base import Rule
 from localbook.local.rules.targets import onehot
 
 
 @dataclass(frozen=True)
-class NoProp:
+class NoProp(Rule):
     r"""Denoising of label embeddings, without a pass through the network either way.
 
     Module t gets the image x and z_{t-1}, the label's embedding u_y under noise; it guesses

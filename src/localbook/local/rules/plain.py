@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from localbook.local.networks import IsolatedNetwork
-from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
 
 @dataclass(frozen=True)
-class PlainLocal:
+class PlainLocal(LocalRule):
     """Non-greedy local learning without any tie between the modules.
 
     Each module's graph is freed before the next module runs, so at no time do activations of more
@@ -27,9 +26,10 @@ class PlainLocal:
 
     loss: LocalLoss = field(default_factory=CrossEntropy)
 
-    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
-        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
-        return successively(self, net, x, y)
+    @property
+    def uses_image(self) -> bool:  # type: ignore[override]
+        """Whether its loss does."""
+        return self.loss.uses_image
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal

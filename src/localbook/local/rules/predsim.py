@@ -1,20 +1,19 @@
 """The local loss "predsim": predict the label, and be similar where labels are."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.rules.losses import part
+from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import onehot
 
 _EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
 
 
 @dataclass(frozen=True)
-class PredSim:
+class PredSim(LocalLoss):
     r"""Cross-entropy of the head and mismatch of two similarity matrices.
 
     .. math::
@@ -23,7 +22,7 @@ class PredSim:
         \beta\, \frac{1}{N^2} \| S(h(x_l)) - S(\text{onehot}(y)) \|_F^2 ,
 
     where h is a trained linear map (3 x 3 convolution for images), the head's part ``similarity``,
-    and S holds the :func:`similarities` of the samples. Nøkland and Eidnes, "Training neural
+    and S holds the similarities of the samples. Nøkland and Eidnes, "Training neural
     networks with local error signals" (2019); the small constant under its roots is ours.
 
     Attributes
@@ -37,7 +36,7 @@ class PredSim:
         If the share is not between 0 and 1.
     """
 
-    uses_image: ClassVar[bool] = False
+    uses_image = False
 
     share: float = 0.99
 

@@ -11,7 +11,16 @@ from localbook.local.second_derivatives.attention import attention
 from localbook.local.second_derivatives.batch_norm import batch_norm
 from localbook.local.second_derivatives.context import DifferentiableTwice
 from localbook.local.second_derivatives.convolution import convolution
+from localbook.local.second_derivatives.cosines import cosines
 from localbook.local.second_derivatives.gelu import gelu
 from localbook.local.second_derivatives.layer_norm import layer_norm
 
-__all__ = ["DifferentiableTwice", "attention", "batch_norm", "convolution", "gelu", "layer_norm"]
+__all__ = [
+    "DifferentiableTwice",
+    "attention",
+    "batch_norm",
+    "convolution",
+    "cosines",
+    "gelu",
+    "layer_norm",
+]

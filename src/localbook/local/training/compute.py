@@ -2,22 +2,16 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
-from localbook.local.rules import (
-    SGR,
-    BPFreeSGR,
-    DirectFeedbackAlignment,
-    FeedbackAlignment,
-    Rule,
-)
-from localbook.local.rules.sgr import Compiler
-from localbook.local.training.precision import autocast
+from localbook.local.rules import Rule
+
+_FIRST_WITH_BF16 = (8, 0)  # compute capability: Ampere; older ones only emulate it, slowly
 
 
 @dataclass(frozen=True)
@@ -52,9 +46,7 @@ class Compute:
 
     def rule(self, rule: Rule) -> Rule:
         """Return the rule to train with; it is the same but for what it is compiled by."""
-        if self.compile and isinstance(rule, SGR):
-            return replace(rule, compiler=Compiler(self.compile))
-        return rule
+        return rule.compiled(self.compile) if self.compile else rule
 
     def arranged(self, x: Tensor) -> Tensor:
         """Return a batch of images (N, C, H, W) in the memory format asked for."""
@@ -85,7 +77,7 @@ class Compute:
             return net
         _check_compiles(rule)
         _check_backend(self.compile)
-        if isinstance(rule, SGR):
+        if rule.compiles_steps:
             return net  # its rule compiles whole steps
         modules = [_compiled(module, self.compile) for module in net.local_modules]
         return IsolatedNetwork(modules, [_compiled(head, self.compile) for head in net.heads])
@@ -104,7 +96,7 @@ def _check_channels(net: nn.Module, x: Tensor) -> None:
 
 
 def _check_compiles(rule: Rule) -> None:
-    if isinstance(rule, BPFreeSGR | FeedbackAlignment | DirectFeedbackAlignment):
+    if rule.by_hand:
         raise ConfigError(
             f"{type(rule).__name__} goes through each layer by hand, so there is nothing for "
             "torch.compile to compile; train without compile."
@@ -124,3 +116,27 @@ def _compiled(module: nn.Module, backend: str) -> nn.Module:
     fast = copy.copy(module)
     fast.compile(backend=backend)
     return fast
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return the context in which a rule computes in ``dtype`` where that is safe.
+
+    Parameters
+    ----------
+    device : torch.device
+    dtype : torch.dtype
+        ``torch.bfloat16``; float16 would need its gradients scaled.
+
+    Raises
+    ------
+    ConfigError
+        If the device has no autocast, or not for this dtype.
+    """
+    if not torch.amp.is_autocast_available(device.type):
+        raise ConfigError(f"the device '{device}' has no autocast; train in float32 instead.")
+    if dtype != torch.bfloat16:
+        raise ConfigError(f"autocast in {dtype} is not supported here; take torch.bfloat16.")
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < _FIRST_WITH_BF16:
+        name = torch.cuda.get_device_name(device)
+        raise ConfigError(f"the GPU {name} has no bfloat16; train in float32 instead.")
+    return torch.autocast(device.type, dtype)

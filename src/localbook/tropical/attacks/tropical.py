@@ -150,10 +150,10 @@ def smallest_weight_change(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tens
 
 
 def weight_change_needed(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tensor:
-    r"""Return :math:`\|A\eta\|_\infty / \|x\|_1` (N,), the norm of :func:`smallest_weight_change`.
+    r"""Return :math:`\|A\eta\|_\infty / \|x\|_1` (N,), the norm of ``smallest_weight_change``.
 
     An attack on the input keeps the bound of the weights exactly if this is at most
-    :math:`\epsilon_2`. Parameters and errors are those of :func:`smallest_weight_change`.
+    :math:`\epsilon_2`. Parameters and errors are those of ``smallest_weight_change``.
     """
     return _moved(model, x, eta).abs().amax(dim=1) / x.sum(dim=1)
 

@@ -46,11 +46,10 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     """Return the decision boundary of a network of two inputs in a box.
 
     Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
-    layer, keeping only the cells in which bounds on the scores leave two classes in play
-    (:func:`localbook.tropical.regions.bounds.can_tie`); where the scores are affine, their ties are
-    segments. Wide networks, such as convolutional ones on a plane through three images, are first
-    cut into tiles on which few neurons change sign (:mod:`localbook.tropical.regions.wide`);
-    segments then also end where tiles do.
+    layer, keeping only the cells in which bounds on the scores leave two classes in play; where the
+    scores are affine, their ties are segments. Wide networks, such as convolutional ones on a plane
+    through three images, are first cut into tiles on which few neurons change sign; segments then
+    also end where tiles do.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, check_batch_norm
-from localbook.local.rules.base import Signal, successively
+from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 from localbook.local.rules.sgr.compiled import Compiler
 from localbook.local.rules.sgr.step import (
@@ -31,13 +31,13 @@ DISTANCES: dict[str, Penalty] = {
     "relative": relative_distance,
     "cosine": cosine_distance,
 }
-PATHS = {"double_backward": double_backward, "forward_over_reverse": forward_over_reverse}
+DERIVATIVES = {"double_backward": double_backward, "forward_over_reverse": forward_over_reverse}
 
 Weight = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class SGR:
+class SGR(LocalRule):
     r"""Any local loss plus a penalty on the discord between neighbouring modules.
 
     Module l >= 2 minimises, over its own weights and its head's,
@@ -64,12 +64,12 @@ class SGR:
         ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
         from per-sample gradients γ_l and targets δ_{l-1}, both (N, ...), to a scalar, such as the
         controls of :mod:`localbook.experiments.comparisons.ablation`.
-    path : str
+    derivative : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
         ``"forward_over_reverse"``, a second pass through each module.
     loss : LocalLoss
         ℓ_l for every module but the last, whose loss is the cross-entropy.
-    paying : int or None
+    modules_per_step : int or None
         How many modules, drawn anew in every step from torch's global generator, pay the penalty;
         None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
         step costs less.
@@ -79,30 +79,32 @@ class SGR:
     Raises
     ------
     ConfigError
-        If a weight is negative or not a number, ``paying`` is below 1, or ``distance`` or
-        ``path`` is unknown.
+        If a weight is negative or not a number, ``modules_per_step`` is below 1, or ``distance``
+        or ``derivative`` is unknown.
     """
+
+    compiles_steps = True
 
     weight: Weight | Callable[[float], Weight] = 1.0
     distance: str | Penalty = "squared"
-    path: str = "double_backward"
+    derivative: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
-    paying: int | None = None
+    modules_per_step: int | None = None
     compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
-        if self.paying is not None and self.paying < 1:
+        if self.modules_per_step is not None and self.modules_per_step < 1:
             raise ConfigError(
-                f"paying={self.paying}: at least one module has to pay the penalty in a step; for "
-                "none, use PlainLocal."
+                f"modules_per_step={self.modules_per_step}: at least one module has to pay the "
+                "penalty in a step; for none, use PlainLocal."
             )
         for kind, name, known in (
             ("distance", self.distance, list(DISTANCES)),
-            ("path", self.path, list(PATHS)),
+            ("derivative", self.derivative, list(DERIVATIVES)),
         ):
             if isinstance(name, str) and name not in known:
                 raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
-        if self.path == "forward_over_reverse":
+        if self.derivative == "forward_over_reverse":
             load_forward_mode()
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
@@ -110,6 +112,25 @@ class SGR:
                     raise ConfigError(
                         f"the SGR weight λ={weight} must be a number, zero or larger."
                     )
+
+    @property
+    def local(self) -> bool:  # type: ignore[override]
+        """Whether every module pays in every step: which do is drawn for all of them together."""
+        return self.modules_per_step is None
+
+    @property
+    def uses_image(self) -> bool:  # type: ignore[override]
+        """Whether its loss does."""
+        return self.loss.uses_image
+
+    @property
+    def hides_saved_tensors(self) -> bool:  # type: ignore[override]
+        """Whether it takes the second derivative by ``torch.func``."""
+        return self.derivative == "forward_over_reverse"
+
+    def compiled(self, backend: str) -> "SGR":
+        """Return the rule with every module's step compiled as a whole."""
+        return replace(self, compiler=Compiler(backend))
 
     def at(self, progress: float) -> "SGR":
         """Return the rule with the weight its schedule gives when a share of training is over."""
@@ -126,9 +147,10 @@ class SGR:
         """
         check(net, x)
         weights = tuple(self._weight((number, len(net))) for number in range(len(net)))
-        if self.paying is not None:
-            weights = _drawn(weights, self.paying)
-        return successively(replace(self, weight=weights, paying=None), net, x, y)
+        if self.modules_per_step is not None:
+            weights = _drawn(weights, self.modules_per_step)
+        drawn = replace(self, weight=weights, modules_per_step=None)
+        return LocalRule.gradients(drawn, net, x, y)
 
     def step(
         self, module: nn.Module, head: nn.Module, place: tuple[int, int], signal: Signal
@@ -143,7 +165,8 @@ class SGR:
             take, values = plain, (x,)
         else:
             distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
-            take, values = Penalised(PATHS[self.path], distance), (x, signal.delta, weight)
+            take = Penalised(DERIVATIVES[self.derivative], distance)
+            values = (x, signal.delta, weight)
         step = self.compiler.step(take, task, *values) if self.compiler else take(task, *values)
         return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)
 
@@ -163,16 +186,16 @@ class SGR:
         return self.weight[number]
 
 
-def _drawn(weights: tuple[float, ...], paying: int) -> tuple[float, ...]:
+def _drawn(weights: tuple[float, ...], count: int) -> tuple[float, ...]:
     """Keep some of the weights, drawn at random, so that their expectation stays the same.
 
     The first module's is left out: it has no effect.
     """
     candidates = [number for number, weight in enumerate(weights) if number and weight]
-    if paying >= len(candidates):
+    if count >= len(candidates):
         return weights
-    drawn = {candidates[i] for i in torch.randperm(len(candidates))[:paying].tolist()}
-    factor = len(candidates) / paying
+    drawn = {candidates[i] for i in torch.randperm(len(candidates))[:count].tolist()}
+    factor = len(candidates) / count
     return tuple(
         weight * factor if number in drawn else 0.0 for number, weight in enumerate(weights)
     )
