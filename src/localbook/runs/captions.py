@@ -45,9 +45,8 @@ def _command(record: Record) -> str:
     if data := record.config["setting"].get("data"):
         words += f" --data {data}"
     for name, value in record.config.get("changed", {}).items():
-        words += " --set " + shlex.quote(
-            f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-        )
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += " --set " + shlex.quote(f"{name}={text}")
     return words
 
 

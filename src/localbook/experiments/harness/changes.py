@@ -57,11 +57,17 @@ def differences(own: Any, chosen: Any, before: str = "") -> Row:
 
 def label(changes: Row) -> str:
     """Return what a changed profile's name has at its end: short, and fit for a file's name."""
-    text = ",".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in changes.items())
+    text = "".join(f"+{name}={_short(value)}" for name, value in changes.items())
     name = re.sub(r"[^\w.,=+-]+", "_", text)
-    if name != text or len(name) > 80:
+    if name != text or len(name) > 80:  # what was cut off or replaced must still tell names apart
         name = f"{name[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return f"+{name}" if changes else ""
+    return name
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(v, list | dict) for v in value):
+        return ",".join(map(_short, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def plain(value: Any) -> Any:
