@@ -34,7 +34,6 @@ def mlp(
     activation : callable
         Makes one, such as ``nn.Tanh``.
     bias : bool
-        Whether the layers have biases.
     dtype : torch.dtype
 
     Examples
@@ -82,10 +81,8 @@ def fit(
         What ``loss`` compares with: class numbers (int64) for the cross-entropy.
     epochs, steps : int
         How long: one of the two. ``steps`` counts batches, of as many epochs as it takes.
-    batch_size : int
-    lr : float
-    seed : int
-        Of the order of the samples.
+    batch_size, lr, seed
+        The seed is that of the samples' order.
     loss : callable
         Of ``net(x)`` and ``y`` of a batch, such as ``nn.functional.mse_loss``.
     optimiser : callable
@@ -153,11 +150,7 @@ def fit(
 def accuracy(net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
     """Return the share of the samples (N, ...) whose class (N,) has the highest score.
 
-    Parameters
-    ----------
-    net : callable
-        From samples to scores (N, classes), such as a network in evaluation mode.
-    x, y : Tensor
+    ``net`` gives scores (N, classes), such as a network in evaluation mode.
     """
     parts = zip(torch.split(x, _PART), torch.split(y, _PART), strict=True)
     return torch.cat([net(part).argmax(1) == of for part, of in parts]).double().mean().item()

