@@ -124,6 +124,17 @@ def add_heads(
     ------
     ConfigError
         If the last module does not give class scores, or fewer of them than the labels need.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> last = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 6 * 6, 10))
+    >>> stages = [torch.nn.Conv2d(1, 8, 3), last]
+    >>> x, y = torch.zeros(4, 1, 8, 8), torch.arange(4)
+    >>> net = local.add_heads(stages, "linear", x, y, seed=0)
+    >>> len(net.heads)
+    2
     """
     outputs = []
     with evaluating(*modules), torch.no_grad():
