@@ -1,10 +1,14 @@
 """Auxiliary heads: what turns a module's output into class scores, and what that costs."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from localbook.errors import ConfigError
@@ -26,7 +30,8 @@ class Cost:
     fixed : int
         Numbers in buffers: the weights of fixed heads, BatchNorm's statistics.
     multiply_adds : int
-        Of matrix products and convolutions, in one forward pass of one sample.
+        Of matrix products and convolutions, in one forward pass of one sample: attention's two
+        products in full, also where it is causal.
     """
 
     parameters: int
@@ -43,14 +48,39 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
     example : float tensor, shape (N, ...)
         What goes into the module.
     """
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE)
     # in eval mode, for one sample would not do for BatchNorm
-    with evaluating(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with evaluating(module), torch.no_grad(), _known_operations(), counter:
         module(example[:1].detach())
     return Cost(
         sum(p.numel() for p in module.parameters() if p.requires_grad),
         sum(b.numel() for b in module.buffers()),
         counter.get_total_flops() // 2,
     )
+
+
+@contextmanager
+def _known_operations() -> Iterator[None]:
+    """Keep modules from fused kernels, of attention and LSTM, in which the counter sees nothing."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        off = [
+            torch.backends.mkldnn.flags(enabled=False),
+            torch.backends.cudnn.flags(enabled=False),
+        ]
+        with sdpa_kernel(SDPBackend.MATH), off[0], off[1]:
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _of_vector(*shapes: Any, **_: Any) -> int:
+    """Return the operations of a product with a vector: two for each number of the matrix."""
+    return 2 * max(math.prod(shape) for shape in shapes if isinstance(shape, Size))
+
+
+_MORE = {getattr(torch.ops.aten, name): _of_vector for name in ("mv", "addmv", "dot")}
 
 
 def make_head(

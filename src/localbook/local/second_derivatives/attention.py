@@ -34,7 +34,8 @@ def attention(
 ) -> Tensor:
     """Return softmax(query keyᵀ · scale) value, twice differentiable.
 
-    Parameters and result are those of ``torch.nn.functional.scaled_dot_product_attention``.
+    Parameters and result are those of ``torch.nn.functional.scaled_dot_product_attention``;
+    queries, keys and values may lack axes before the last two, or share them.
     """
     if attn_mask is not None or dropout_p or is_causal or more:
         with sdpa_kernel(SDPBackend.MATH):
@@ -42,8 +43,10 @@ def attention(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **more
             )
             return plain
-    out: Tensor = _Attention.apply(*lowered(query, key, value), scale)
-    return out
+    batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
+    inputs = (t.expand(*(batch or (1,)), *t.shape[-2:]) for t in lowered(query, key, value))
+    out: Tensor = _Attention.apply(*inputs, scale)
+    return out if batch else out.squeeze(0)
 
 
 class _Attention(torch.autograd.Function):
