@@ -46,7 +46,10 @@ def test_unusable_arguments_exit_with_2(capsys, words):
         (["run", "gradient-isolation", "--profile", "slow"], "must be one of quick, cpu, gpu"),
         (["run", "gradient-isolation", "--data", "/no/where"], "does not exist"),
         (["runs", "show", "nothing/quick-bp"], "nothing/quick-bp.json (No such file or directory)"),
-        (["runs", "show", "nothing.json"], "the record nothing.json (No such file or directory)"),
+        (
+            ["runs", "show", "nothing.json"],
+            "the run record nothing.json (No such file or directory)",
+        ),
         (["runs", "compare", "nothing"], "no record of 'nothing'"),
         (["runs", "list"], "no records in"),
         (["data", "fetch", "digits"], "cannot be fetched"),
@@ -80,8 +83,9 @@ def test_run_list_show_compare(capsys, tmp_path):
     assert code == 1
     assert "is damaged" in stderr
     file.write_text(stdout)
-    _, stdout, _ = run(capsys, "runs", "compare", "gradient-isolation", *out)
-    assert "| sgr | 0." in stdout
+    _, stdout, _ = run(capsys, "runs", "compare", "gradient-isolation", *out, "--baseline", "sgr")
+    assert "| sgr" in stdout
+    assert "test_accuracy over sgr" in stdout
 
 
 def test_an_installed_package_writes_to_the_current_folder_and_shows_the_books_records(

@@ -21,6 +21,14 @@ def test_the_right_choice_is_one_of_the_answers():
         teaching.choices("How many?", {"two": "Yes."}, right="two")
 
 
+def test_a_profile_that_a_notebook_does_not_have_is_refused():
+    assert teaching.profile("cpu", "quick", "cpu") is None
+    with pytest.raises(ConfigError, match="profile='large' must be one of quick, cpu: this"):
+        teaching.profile("large", "quick", "cpu")
+    with pytest.raises(ConfigError, match="profile='cpu' must be quick: this"):
+        teaching.profile("cpu", "quick")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -7,9 +7,11 @@ Exit codes: 0 done, 1 a mistake that the one line on stderr explains, 2 unusable
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from localbook import __version__
 from localbook.errors import LocalbookError, RecordError
@@ -24,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = _parser().parse_args(argv)
     try:
-        args.call(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            args.call(args)
         sys.stdout.flush()
     except LocalbookError as error:
         print(f"localbook: {error}", file=sys.stderr)
@@ -37,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Show a warning as one line, like an error: where in the code it arose helps nobody here."""
+    print(f"localbook: {message}", file=sys.stderr)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -81,7 +90,7 @@ def _bench(args: argparse.Namespace) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     from localbook import benchmarks
-    from localbook.benchmarks.harness import as_json
+    from localbook.files import as_json
 
     def report(row: benchmarks.Row) -> None:
         print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)
@@ -118,7 +127,8 @@ def _runs_compare(args: argparse.Namespace) -> None:
     from localbook import runs
 
     records = runs.load(args.experiment, profile=args.profile, folder=args.out)
-    print(runs.compare(records, args.metric or ["test_accuracy"]))
+    metrics = args.metric or ["test_accuracy"]
+    print(runs.compare(records, metrics, baseline=args.baseline, margin=args.margin))
 
 
 def _data_list(args: argparse.Namespace) -> None:
@@ -219,6 +229,10 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("experiment")
     compare.add_argument("--profile")
     compare.add_argument("--metric", action="append", help="test_accuracy by default; repeatable")
+    compare.add_argument("--baseline", metavar="METHOD", help="add paired differences from it")
+    compare.add_argument(
+        "--margin", type=float, default=0.0, help="the largest difference that counts as none (0)"
+    )
     compare.set_defaults(call=_runs_compare)
     for command in (lister, show, compare):
         _add_out(command, _OWN if not checkout() and _OWN.is_dir() else recorded_runs())

@@ -23,3 +23,7 @@ class TrainingError(LocalbookError, RuntimeError):
 
 class GeometryError(LocalbookError, ValueError):
     """Points, generators or polynomials whose geometry cannot be what was asked for."""
+
+
+class DataWarning(UserWarning):
+    """What was left out of, changed in or chosen for a folder of images."""

@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 
+def profile(given: str, *known: str) -> None:
+    """Refuse a notebook's parameter ``profile`` that the notebook does not have.
+
+    Parameters
+    ----------
+    given : str
+    *known : str
+        Every profile of the notebook.
+
+    Raises
+    ------
+    ConfigError
+        If ``given`` is none of them.
+    """
+    if given not in known:
+        only = f"must be one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
+        raise ConfigError(f"profile={given!r} {only}: this notebook has no other.")
+
+
 def choices(question: str, answers: Mapping[str, str], right: str) -> "HTML":
     """Return a question whose answers unfold what is right or wrong about them.
 

@@ -8,10 +8,11 @@ import pytest
 from localbook import benchmarks
 from localbook.benchmarks.geometry import boundary, regions, zonotope
 from localbook.benchmarks.harness.meter import peak_mib
-from localbook.benchmarks.harness.record import as_json, from_dict
+from localbook.benchmarks.harness.record import from_dict
 from localbook.benchmarks.harness.row import NOISY, counted, number
 from localbook.cli import main
 from localbook.errors import ConfigError, RecordError
+from localbook.files import as_json
 from localbook.paths import recorded_benchmarks
 
 

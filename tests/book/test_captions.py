@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(
     p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
 )
-FIGURES = {"show", "slider", "explore"}
+FIGURES = {"show", "slider"}
 RECORDED = {("runs", "load"), ("benchmarks", "load")}
 
 

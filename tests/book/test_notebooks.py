@@ -9,6 +9,8 @@ import nbformat
 import pytest
 import yaml
 
+from localbook import teaching
+from localbook.errors import ConfigError
 from tools import launch
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +71,16 @@ def test_the_second_code_cell_sets_the_profile(notebook):
     second = code_cells(notebook)[1]
     assert "parameters" in second.metadata.get("tags", [])
     assert second.source.startswith('profile = "quick"')
+
+
+def test_a_wrong_profile_fails_before_anything_is_computed(notebook):
+    wanted = re.compile(r'^teaching\.profile\(profile, ("\w+"(?:, "\w+")*)\)$', re.MULTILINE)
+    third = code_cells(notebook)[2]
+    (known,) = wanted.findall(third.source)
+    comment = code_cells(notebook)[1].source.partition("#")[2]
+    assert known.split(", ") == ['"quick"', *re.findall(r'"(?!quick)\w+"(?=:)', comment)]
+    with pytest.raises(ConfigError, match="profile='huge' must be"):
+        exec(wanted.search(third.source)[0], {"teaching": teaching, "profile": "huge"})
 
 
 def test_cells_are_short(notebook):

@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages, ImageSet
 from localbook.errors import ConfigError
 
 

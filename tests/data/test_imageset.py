@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localbook.data.imageset import ImageSet, holdout, limited, only_classes
+from localbook.data import ImageSet, holdout, limited, only_classes
 from localbook.errors import DataError
 
 

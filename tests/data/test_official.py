@@ -7,8 +7,6 @@ import pickle
 import struct
 import tarfile
 import threading
-import zipfile
-from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +17,6 @@ import torchvision
 from PIL import Image
 
 from localbook import data
-from localbook.data.official import OFFICIAL, Archive
 from localbook.errors import DataError
 
 
@@ -43,13 +40,24 @@ def served(tmp_path):
 
 
 def publish(monkeypatch, name, served, files):
-    """Put files on the server and make them the archives of a published set."""
+    """Put files on the server, and make it the place that torchvision names for a set."""
     folder, address = served
-    archives = []
+    sums = {}
     for filename, content in files.items():
         (folder / filename).write_bytes(content)
-        archives.append(Archive(address + filename, hashlib.md5(content).hexdigest()))
-    monkeypatch.setitem(OFFICIAL, name, replace(OFFICIAL[name], archives=tuple(archives)))
+        sums[filename] = hashlib.md5(content).hexdigest()
+    sets = torchvision.datasets
+    if name == "mnist":
+        monkeypatch.setattr(sets.MNIST, "mirrors", ["http://127.0.0.1:9/", address])
+        monkeypatch.setattr(sets.MNIST, "resources", list(sums.items()))
+        return
+    ((filename, md5),) = sums.items()
+    if name == "imagenette":
+        monkeypatch.setattr(sets.Imagenette, "_ARCHIVES", {"160px": (address + filename, md5)})
+    else:
+        kind = getattr(sets, name.upper())
+        monkeypatch.setattr(kind, "url", address + filename)
+        monkeypatch.setattr(kind, "tgz_md5", md5)
 
 
 def idx(array):
@@ -117,23 +125,28 @@ def test_cifar10_end_to_end(monkeypatch, served):
     assert test.class_names[3] == "class 3"
 
 
-def test_tiny_imagenet_end_to_end(monkeypatch, served):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        rows = []
-        for number, wnid in enumerate(("n01", "n02")):
-            for i in range(10):
-                name = f"tiny-imagenet-200/train/{wnid}/images/{wnid}_{i}.JPEG"
-                archive.writestr(name, jpeg(100 * number + i, (64, 64)))
-            archive.writestr(f"tiny-imagenet-200/train/{wnid}/{wnid}_boxes.txt", "not an image")
-            archive.writestr(f"tiny-imagenet-200/val/images/val_{number}.JPEG", jpeg(7, (64, 64)))
-            rows.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t1\t1")
-        archive.writestr("tiny-imagenet-200/val/val_annotations.txt", "\n".join(rows[::-1]))
-    publish(monkeypatch, "tiny-imagenet", served, {"tiny-imagenet-200.zip": buffer.getvalue()})
-    data.fetch("tiny-imagenet")
-    sizes = [len(data.load("tiny-imagenet", split)) for split in data.SPLITS]
-    assert sizes == [18, 2, 2]
-    assert data.load("tiny-imagenet", "test").labels.tolist() == [0, 1]
+def test_tiny_imagenet_as_it_is_published(data_root, heard):
+    home = data_root / "tiny-imagenet-200"
+    files, rows = {}, []
+    for number, wnid in enumerate(("n01", "n02")):
+        for i in range(10):
+            files[f"train/{wnid}/images/{wnid}_{i}.JPEG"] = jpeg(100 * number + i, (64, 64))
+        files[f"train/{wnid}/{wnid}_boxes.txt"] = b"not an image"
+        files[f"val/images/val_{number}.JPEG"] = jpeg(7, (64, 64))
+        files[f"test/images/test_{number}.JPEG"] = jpeg(7, (64, 64))
+        rows.append(f"val_{number}.JPEG\t{wnid}\t0\t0\t1\t1")
+    files["val/val_annotations.txt"] = "\n".join(rows[::-1]).encode()
+    for name, content in files.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(content)
+    for given in ("tiny-imagenet", home):  # as the published set, and as anybody's folder
+        sets, words = heard(given)
+        assert [len(s) for s in sets] == [18, 2, 2]
+        assert sets[2].labels.tolist() == [0, 1]
+        assert sets[2].class_names == ("n01", "n02")
+    assert "val/ is the test split" in words
+    assert "1 whose images have no class folders (test/)" in words
+    assert "2 of no image format (n01_boxes.txt, n02_boxes.txt)" in words
 
 
 def test_imagenette_is_cropped_to_one_size(monkeypatch, served):
@@ -159,10 +172,7 @@ def test_wrong_checksum_is_refused(monkeypatch, served):
 
 def test_no_network(monkeypatch, served):
     publish(monkeypatch, "mnist", served, mnist_files())
-    nowhere = tuple(
-        replace(a, url="http://127.0.0.1:9/" + a.filename) for a in OFFICIAL["mnist"].archives
-    )
-    monkeypatch.setitem(OFFICIAL, "mnist", replace(OFFICIAL["mnist"], archives=nowhere))
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(DataError, match=r"could not reach .* check the network"):
         data.fetch("mnist")
 
@@ -219,19 +229,12 @@ def test_only_published_sets_can_be_fetched():
         data.fetch("digits")
 
 
-def test_checksums_are_torchvisions():
+def test_the_checksum_file_repeats_torchvisions():
     sets = torchvision.datasets
-    ours = {a.filename: a.md5 for o in OFFICIAL.values() for a in o.archives}
-    theirs = dict(sets.MNIST.resources)
-    theirs[sets.CIFAR10.filename] = sets.CIFAR10.tgz_md5
-    theirs[sets.CIFAR100.filename] = sets.CIFAR100.tgz_md5
-    theirs["imagenette2-160.tgz"] = sets.Imagenette._ARCHIVES["160px"][1]
-    tiny = ours.pop("tiny-imagenet-200.zip")  # torchvision does not have this set
-    assert ours == theirs
-    assert len(tiny) == 32
-
-
-def test_checksum_file_repeats_the_table():
+    sums = dict(sets.MNIST.resources)
+    sums[sets.CIFAR10.filename] = sets.CIFAR10.tgz_md5
+    sums[sets.CIFAR100.filename] = sets.CIFAR100.tgz_md5
+    sums["imagenette2-160.tgz"] = sets.Imagenette._ARCHIVES["160px"][1]
+    sums["tiny-imagenet-200.zip"] = "90528d7ca1a48142e341f4ef8d21d0de"  # torchvision has it not
     listed = (Path(__file__).parents[2] / "data" / "checksums.md5").read_text().splitlines()
-    table = [f"{a.md5}  {a.filename}" for o in OFFICIAL.values() for a in o.archives]
-    assert listed == table
+    assert listed == [f"{md5}  {name}" for name, md5 in sums.items()]

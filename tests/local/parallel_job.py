@@ -73,7 +73,11 @@ CASES = {
     "sgr, bp-free": (convolutions, BPFreeSGR(0.5), PLAIN),
     "forward-forward": (lambda: with_length_norm(convolutions()), ForwardForward(4), PLAIN),
 }
-REPLICATED = {"plain": PlainLocal(), "sgr": SGR(0.5)}
+REPLICATED = {
+    "plain": PlainLocal(),
+    "sgr": SGR(0.5),
+    "sgr, forward": SGR(0.5, derivative="forward_over_reverse"),
+}
 
 
 class Dying(PlainLocal):

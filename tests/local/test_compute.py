@@ -28,7 +28,7 @@ from localbook.local import (
     equip,
 )
 from localbook.local.rules.sgr.compiled import Compiler
-from localbook.local.training.precision import autocast
+from localbook.local.training.compute import autocast
 
 CPU = torch.device("cpu")
 RULES: dict[str, Rule] = {
@@ -220,7 +220,7 @@ def test_a_step_that_looks_at_values_cannot_be_compiled() -> None:
     def distance(gamma: Tensor, target: Tensor) -> Tensor:
         return (gamma - target).square().sum() / target.square().sum().item()
 
-    with pytest.raises(ConfigError, match=r"looks at values .* train without compile"):
+    with pytest.raises(ConfigError, match=r"written down .* train without compile"):
         compiled_by(Noting(), SGR(1.0, distance)).gradients(net(), *batch())
 
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from localbook.data import ImageSet
 from localbook.data.batches import Augment, DeviceImages
 from localbook.errors import ConfigError
-from localbook.local import BP, Schedule, isolated_airbench, train
-from localbook.local.training.batches import batches, optimiser, set_rate
+from localbook.local import BP, Schedule, batches, isolated_airbench, optimiser, set_rate, train
 
 FAST = Schedule(
     epochs=4,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from localbook.errors import ConfigError
+<<<<<<< HEAD
 from localbook.local import (
     BP,
     SGR,
@@ -24,6 +25,13 @@ from localbook.local import (
     small_vit,
     split,
 )
+=======
+from localbook.local import BP, SGR, CheckpointedBP, ConvNet, IsolatedNetwork, PlainLocal, Rule
+from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
+from localbook.local.networks.heads import add_heads
+from localbook.local.networks.models import small_vit
+from localbook.local.networks.split import split
+>>>>>>> main
 
 N, FLOAT = 6, 4
 

@@ -18,13 +18,14 @@ from localbook.local import (
     IsolatedNetwork,
     PlainLocal,
     PredSim,
+    Rule,
     Schedule,
     parallel,
     split,
 )
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import fields, form_of, signal_of
-from localbook.local.parallel.part import check_rule, form_after, shape_after, wants_image
+from localbook.local.parallel.part import form_after, shape_after
 from localbook.local.parallel.result import joint
 from localbook.local.parallel.setup import check
 from localbook.local.rules import BPFreeSGR, InfoPro, Signal
@@ -74,19 +75,10 @@ def test_without_other_processes_or_torch_distributed_nothing_is_joined(
         parallel.launch(net(), PlainLocal(), *2 * (None,), PLAIN, seed=0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rule", [BP(), Greedy(0.0)])
-def test_a_rule_that_is_not_local_is_refused(rule: BP | Greedy) -> None:
+@pytest.mark.parametrize("rule", [BP(), Greedy(0.0), SGR(modules_per_step=1)])
+def test_a_rule_that_is_not_local_is_refused(rule: Rule) -> None:
     with pytest.raises(ConfigError, match=f"{type(rule).__name__} needs to see more than one"):
-        check_rule(rule, 1)
-
-
-def test_rules_that_do_not_fit_replicas_or_processes_are_refused() -> None:
-    for rule in (SGR(derivative="forward_over_reverse"), BPFreeSGR()):
-        check_rule(rule, 1)
-        with pytest.raises(ConfigError, match="DistributedDataParallel sees only gradients"):
-            check_rule(rule, 2)
-    with pytest.raises(ConfigError, match="SGR needs to see more than one module"):
-        check_rule(SGR(modules_per_step=1), 1)
+        check(net(), rule, PLAIN, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +100,9 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_only_losses_that_look_at_the_image_have_it_sent() -> None:
-    assert [wants_image(PlainLocal(loss)) for loss in (PredSim(), InfoPro())] == [False, True]
-    assert not wants_image(SGR())
-    assert not wants_image(BPFreeSGR())
+    assert [PlainLocal(loss).uses_image for loss in (PredSim(), InfoPro())] == [False, True]
+    assert not SGR().uses_image
+    assert not BPFreeSGR().uses_image
     signal = Signal(torch.ones(2, 3), torch.zeros(2), torch.ones(2, 5), torch.ones(2, 3))
     message = fields(signal, image=False)
     assert list(message) == ["x", "y", "delta"]

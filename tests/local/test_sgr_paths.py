@@ -16,7 +16,7 @@ from localbook.local.networks.models import cifar_resnet, small_vit
 from localbook.local.networks.split import split
 from localbook.local.rules.sgr.rule import SGR, squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
-from localbook.local.training.precision import autocast
+from localbook.local.training.compute import autocast
 
 PATHS = ("double_backward", "forward_over_reverse")
 DISTANCES = ("squared", "relative", "cosine")

@@ -201,29 +201,22 @@ def test_shares_give_the_first_module_more() -> None:
             split(model, 3, x, shares=shares)
 
 
-FAMILIES = {  # the smallest of each, and the side of its images; all 80 were tried once, see split
-    **dict.fromkeys(
-        ("alexnet", "densenet121", "efficientnet_b0", "mnasnet0_5", "mobilenet_v2"), 64
-    ),
-    **dict.fromkeys(("mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18"), 32),
-    **dict.fromkeys(
-        ("shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "convnext_tiny"), 32
-    ),
-    **{"googlenet": 32, "inception_v3": 80, "vit_b_32": 32},
+FAMILIES = (  # the smallest of each; all 80 were tried once, see split
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
+    *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf"),
+    *("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "vit_b_32"),
+)
+MORE = {
+    "vit_b_32": {"image_size": 64},
+    **dict.fromkeys(("googlenet", "inception_v3"), {"aux_logits": False, "init_weights": False}),
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_of_torchvision_is_cut_and_trained(name: str) -> None:
-    more = (
-        {"aux_logits": False, "init_weights": False}
-        if name in ("googlenet", "inception_v3")
-        else {}
-    )
-    if name.startswith("vit"):
-        more = {"image_size": 32}
+    more = MORE.get(name, {})
     model = torchvision.models.get_model(name, weights=None, num_classes=10, **more)
-    x, labels = images(FAMILIES[name]), torch.tensor([1, 9])
+    x, labels = images(80 if name == "inception_v3" else 64), torch.tensor([1, 9])
     parts = split(model, 2, x)
     axis = -1 if name.startswith("swin") else None
     net = add_heads(parts.modules, "linear", x, labels, seed=0, channel_axis=axis)

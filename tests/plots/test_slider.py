@@ -4,7 +4,6 @@ import xml.etree.ElementTree as ET
 import IPython.display
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from localbook import plots
 from localbook.errors import ConfigError
@@ -141,26 +140,3 @@ def test_the_same_slider_is_the_same_text(shown):
 def test_what_cannot_be_a_slider_is_refused(shown, options, words):
     with pytest.raises(ConfigError, match=words):
         shown(**options)
-
-
-def test_explore_draws_the_value_it_is_moved_to():
-    drawn = []
-
-    def draw(step) -> Figure:
-        drawn.append(step)
-        return line(step)
-
-    control, shown_picture = plots.explore(draw, (1, 2, 3), label="step").children
-    first = shown_picture.value
-    control.value = 3
-    assert drawn == [1, 3]
-    assert "<svg" in first
-    assert shown_picture.value != first
-
-
-def test_explore_without_ipywidgets_says_so(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ipywidgets", None)
-    with pytest.raises(ConfigError, match="pip install ipywidgets"):
-        plots.explore(line, (1, 2), label="step")
-    with pytest.raises(ConfigError, match="two or more different values"):
-        plots.explore(line, (1,), label="step")

@@ -2,10 +2,13 @@ import dataclasses
 import json
 import statistics
 import subprocess
+import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 
 from localbook import runs
 from localbook.errors import RecordError
@@ -97,7 +100,7 @@ def test_damaged_files_are_named(tmp_path, text):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RecordError, match=r"cannot read the record .*gone\.json"):
+    with pytest.raises(RecordError, match=r"cannot read the run record .*gone\.json"):
         runs.read(tmp_path / "gone.json")
 
 
@@ -112,12 +115,55 @@ def test_summary_is_mean_and_sample_deviation(values):
 
 def test_compare_is_a_markdown_table():
     text = runs.compare([record(), record("sgr", (0.9,))])
-    assert text.splitlines() == [
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
         "| method | test_accuracy |",
-        "|---|---|",
+        "|----------|---------------------|",
         "| bp | 0.600 ± 0.141 (n=2) |",
         "| sgr | 0.900 (n=1) |",
     ]
+
+
+def test_compare_gives_paired_differences_from_a_baseline():
+    text = runs.compare([record(), record("sgr", (0.55, 0.75))], baseline="bp", margin=0.01)
+    assert "+0.050 [+0.050, +0.050], n=2: confirmed" in text
+    with pytest.raises(RecordError, match=r"baseline 'gone'; there are bp"):
+        runs.compare([record()], baseline="gone")
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=12))
+def test_paired_intervals_are_those_of_scipy(pairs):
+    values, baseline = zip(*pairs, strict=True)
+    found = runs.paired(values, baseline)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy warns where all differences are equal
+        expected = ttest_rel(values, baseline).confidence_interval(0.95)
+    assert found.mean == pytest.approx(np.mean(values) - np.mean(baseline), abs=1e-12)
+    if np.std(np.subtract(values, baseline)) > 1e-9:
+        assert (found.low, found.high) == pytest.approx(tuple(expected), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gains", "margin", "verdict"),
+    [
+        ((0.02, 0.03, 0.025), 0.0, "confirmed"),
+        ((-0.02, -0.03, -0.025), 0.0, "refuted"),
+        ((-0.02, 0.03, 0.01), 0.005, "undecided"),
+        ((0.001, -0.001, 0.0), 0.01, "equivalent"),
+        ((0.001, 0.002, 0.0015), 0.01, "equivalent"),
+        ((0.5,), 0.01, "undecided"),
+    ],
+)
+def test_verdicts_follow_interval_and_margin(gains, margin, verdict):
+    assert runs.paired(gains, [0.0] * len(gains), margin=margin).verdict == verdict
+
+
+def test_pairs_are_found_by_seed_and_refused_where_there_are_none():
+    assert runs.paired({0: 1.0, 2: 2.0}, {2: 1.5, 0: 0.5, 7: 9.0}).n == 2
+    for values, baseline in (([1.0], [1.0, 2.0]), ({0: 1.0}, [1.0]), ({0: 1.0}, {1: 1.0}),
+                             ([float("nan")], [1.0])):  # fmt: skip
+        with pytest.raises(RecordError, match="pair"):
+            runs.paired(values, baseline)
 
 
 def test_compare_needs_records_and_numbers():

@@ -1,6 +1,6 @@
 from .batches import Augment, DeviceImages
 from .door import SPLITS, check, fetch, known, load
-from .imageset import ImageSet, limited, only_classes
+from .imageset import ImageSet, holdout, limited, only_classes
 
 __all__ = [
     "SPLITS",
@@ -9,6 +9,7 @@ __all__ = [
     "ImageSet",
     "check",
     "fetch",
+    "holdout",
     "known",
     "limited",
     "load",

@@ -1,15 +1,20 @@
 """``load``: one call for every image set, and the commands that fetch and check them."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from localbook.data.decoded import Decoded, arrange, remembered
+import numpy as np
+
+from localbook.data.decoded import Decoded, digests, remembered, split_rows
 from localbook.data.embedded import digits, shapes
-from localbook.data.folder import decode, fingerprint, from_folders
+from localbook.data.folder import decode
 from localbook.data.imageset import ImageSet, limited, only_classes
-from localbook.data.official import OFFICIAL, Arrays, check_official, fetch_official, read_official
-from localbook.errors import ConfigError, DataError
+from localbook.data.layout import Layout, survey
+from localbook.data.official import OFFICIAL, check_official, fetch_official, read_official
+from localbook.errors import ConfigError, DataError, DataWarning
 from localbook.paths import data_root
 
 _EMBEDDED = {"digits": digits, "shapes": shapes}
@@ -35,10 +40,11 @@ def load(
     ----------
     name : str or Path
         One of :func:`known`, or a folder in ImageFolder layout: ``<folder>/train/<class>/<image>``
-        with ``test`` (or ``val``) beside ``train``, or just ``<folder>/<class>/<image>``.
+        with ``test``, ``val`` or both beside ``train``, or just ``<folder>/<class>/<image>``.
     split : {"train", "val", "test"}
         ``val`` is a tenth of each class of the published train split, drawn once and the same for
-        every method; ``train`` is the rest of it.
+        every method; ``train`` is the rest of it. A folder with a ``val`` and a ``test`` of its own
+        keeps both.
     root : path, optional
         Where downloads and decoded images live; ``$LOCALBOOK_DATA`` or ``data/cache`` by default.
     limit : int, optional
@@ -53,7 +59,13 @@ def load(
     Raises
     ------
     DataError
-        When the set is unknown, missing or damaged, or the choice of images makes no sense.
+        When the set is unknown, missing or damaged, its splits do not fit each other, or the choice
+        of images makes no sense.
+
+    Warns
+    -----
+    DataWarning
+        Of what in a folder was left out, changed or chosen.
     """
     if split not in SPLITS:
         raise ConfigError(f"split={split!r} must be one of {', '.join(SPLITS)}.")
@@ -75,12 +87,15 @@ def _whole_split(name: str | Path, split: str, root: Path) -> ImageSet:
 
 def _from_official(name: str, split: str, root: Path) -> ImageSet:
     side = "test" if split == "test" else "train"
-    splits = ("test",) if split == "test" else ("train", "val")
-    data, _ = remembered(
-        root / "decoded",
-        f"{name}-{side}",
-        lambda: arrange(*read_official(name, side, root), splits),
-    )
+
+    def read() -> Decoded:
+        images, labels, class_names = read_official(name, side, root)
+        rows = split_rows({side: labels}, ("test",) if side == "test" else ("train", "val"))
+        order = np.concatenate(list(rows.values()))
+        sizes = {name: len(index) for name, index in rows.items()}
+        return Decoded(images[order], labels[order], class_names, sizes)
+
+    data = remembered(root / "decoded", f"{name}-{side}", read)
     return _one_split(data, split, f"{OFFICIAL[name].title}, {split}")
 
 
@@ -88,6 +103,8 @@ def _existing_folder(name: str | Path) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; unpack it and give the folder of images.")
     if isinstance(name, Path) or "/" in name or "\\" in name:
         raise DataError(f"folder {folder} does not exist; check the path.")
     raise DataError(
@@ -97,39 +114,45 @@ def _existing_folder(name: str | Path) -> Path:
 
 
 def _from_folder(folder: Path, split: str, root: Path) -> ImageSet:
-    """Load a split of an image folder; without ``train/`` the test split is held out too."""
-    side: Path = folder
-    splits: tuple[str, ...] = SPLITS
-    if (folder / "train").is_dir():
-        side = _test_side(folder) if split == "test" else folder / "train"
-        splits = ("test",) if split == "test" else ("train", "val")
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    data, digest = remembered(
-        root / "decoded",
-        f"{folder.resolve().name}-{place}-{splits[0]}-{fingerprint(side)}",
-        lambda: arrange(*_decoded(side), splits),
-    )
+    found = survey(folder)
+    place = hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    key = f"{folder.resolve().name}-{place}-{found.fingerprint}"
+    data = remembered(root / "decoded", key, lambda: _decoded(found))
+    for note in (*found.notes, *(f"{folder}: {note}." for note in data.notes)):
+        warnings.warn(note, DataWarning, stacklevel=4)
     size = "x".join(map(str, data.images.shape[2:]))
-    return _one_split(data, split, f"{_title(folder)} ({size}, sha256 {digest}), {split}")
+    return _one_split(
+        data, split, f"{_title(folder)} ({size}, sha256 {data.digests[split]}), {split}"
+    )
 
 
 def _title(folder: Path) -> str:
     """Return the first line of ``source.txt`` if the folder has one, else the folder's name."""
     note = folder / "source.txt"
-    return note.read_text().splitlines()[0].strip() if note.is_file() else folder.resolve().name
+    lines = note.read_text("utf-8-sig", "replace").split("\n") if note.is_file() else [""]
+    return lines[0].strip() or folder.resolve().name
 
 
-def _test_side(folder: Path) -> Path:
-    for name in ("test", "val"):
-        if (folder / name).is_dir():
-            return folder / name
-    raise DataError(f"{folder} has train/ but neither test/ nor val/; add one of them.")
-
-
-def _decoded(side: Path) -> Arrays:
-    samples = from_folders(side)
-    images, labels = decode(samples)
-    return images, labels, samples.class_names
+def _decoded(found: Layout) -> Decoded:
+    """Decode all splits at once, so that one number of channels and one size holds for all."""
+    labels = {name: side.labels for name, side in found.sides.items()}
+    rows = split_rows(labels, SPLITS)
+    order = np.concatenate(list(rows.values()))
+    files = [file for side in found.sides.values() for file in side.files]
+    pixels = decode([files[i] for i in order])
+    side = np.repeat(np.arange(len(labels)), [len(of_side) for of_side in labels.values()])[order]
+    grey = {name: pixels.grey[side == i].mean() for i, name in enumerate(labels)}
+    if {0.0, 1.0} <= set(grey.values()):
+        shown = ", ".join(f"{n} {'grey' if g == 1 else 'coloured'}" for n, g in grey.items())
+        raise DataError(f"the splits have images of other kinds ({shown}); bring them to one mode.")
+    data = Decoded(
+        pixels.images,
+        np.concatenate(list(labels.values()))[order],
+        found.class_names,
+        {name: len(index) for name, index in rows.items()},
+        tuple(pixels.notes),
+    )
+    return replace(data, digests=digests(data, list(labels)))
 
 
 def _one_split(data: Decoded, split: str, source: str) -> ImageSet:
@@ -171,8 +194,6 @@ def check(name: str | Path, root: str | Path | None = None) -> list[str]:
         return [f"{name} is embedded: nothing to check"]
     if name in OFFICIAL:
         return check_official(str(name), Path(root) if root is not None else data_root())
-    folder = _existing_folder(name)
-    sides = [folder]
-    if (folder / "train").is_dir():
-        sides = [folder / "train", _test_side(folder)]
-    return [f"{side}: {len(_decoded(side)[1])} images are whole" for side in sides]
+    found = survey(_existing_folder(name))
+    _decoded(found)
+    return [f"{s.folder}: {len(s.files)} images are whole" for s in found.sides.values()]

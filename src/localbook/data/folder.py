@@ -1,89 +1,42 @@
-"""Folders of image files: finding them, naming what is wrong with them, decoding them."""
+"""Image files decoded to one array, whatever their format, mode, depth or orientation."""
 
-import hashlib
-import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from localbook.errors import DataError
-from localbook.progress import progress
 
-_EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Image files with labels, not yet decoded."""
-
-    files: list[Path]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
+# Those of images, not of documents or metafiles.
+_FORMATS = "AVIF BMP DIB GIF ICO JPEG JPEG2000 MPO PCX PNG PPM QOI SGI TGA TIFF WEBP".split()  # noqa: SIM905
+_ORIENTATION = 0x0112  # EXIF
+_FRAMES = "have several frames or pages, of which the first is read"
+_TURNED = "are turned as their EXIF orientation says"
+_DEEP = "have more than 8 bits a pixel and channel, scaled to 0..255"
+_CLEAR = "have transparent pixels and are laid on white"
+_GREY = "are grey and are given three equal channels, since others are in colour"
 
 
-def from_folders(folder: Path) -> Samples:
-    """List ``folder/<class>/**/<image>``, classes and files in sorted order.
+class Pixels(NamedTuple):
+    """Decoded images, and which of them are grey by their mode."""
 
-    Raises
-    ------
-    DataError
-        When there is no class folder, or one holds no image.
-    """
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    classes = [name for name in classes if not name.startswith(".")]
-    if not classes:
-        raise DataError(
-            f"{folder} has no class folders; lay the images out as {folder}/<class>/<image>."
-        )
-    files: list[Path] = []
-    labels: list[int] = []
-    for number, name in enumerate(classes):
-        mine = sorted(Path(e.path) for e in walk(folder / name) if _is_image(e.name))
-        if not mine:
-            raise DataError(f"class folder {folder / name} has no image; add some or remove it.")
-        files += mine
-        labels += [number] * len(mine)
-    return Samples(files, np.array(labels, np.int64), tuple(classes))
+    images: NDArray[np.uint8]
+    grey: NDArray[np.bool_]
+    notes: list[str]
 
 
-def walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Yield every file below ``folder``, without hidden ones."""
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from walk(entry.path)
-        else:
-            yield entry
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in _EXTENSIONS  # noqa: PTH122 -- 100,000 calls
-
-
-def fingerprint(folder: Path) -> str:
-    """Return a hash of every file's name, size and time: it changes when the folder does."""
-    rows = []
-    for entry in walk(folder):
-        stat = entry.stat()
-        rows.append(f"{entry.path}\t{stat.st_size}\t{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
-
-
-def decode(
-    samples: Samples, *, centre_crop: int | None = None
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def decode(files: Sequence[str], *, centre_crop: int | None = None) -> Pixels:
     """Decode image files to one array, with a progress bar.
 
     Parameters
     ----------
-    samples : Samples
+    files : sequence of str
     centre_crop : int, optional
         Side of the square cut from the middle of each image; without it all images must have the
         same size.
@@ -91,61 +44,130 @@ def decode(
     Returns
     -------
     images : uint8 array, shape (N, C, H, W)
-        Grey (C = 1) only if every one of the first hundred files is grey, else colour (C = 3).
-    labels : int64 array, shape (N,)
+        Grey (C = 1) only if every file is grey, else colour (C = 3).
+    grey : bool array, shape (N,)
+    notes : list of str
+        How many images had to be changed, and in which way.
 
     Raises
     ------
     DataError
-        Naming the first file that is damaged or of another size.
+        Naming the first file that is damaged, of another size, or whose values have no known scale.
     """
-    mode = "L" if all(_mode(f) in ("L", "1") for f in samples.files[:100]) else "RGB"
-    first = _decode_one(samples.files[0], mode, centre_crop)
-    images = np.empty((len(samples.files), *first.shape), np.uint8)
+    from tqdm import tqdm
 
-    def place(i: int) -> None:
-        image = _decode_one(samples.files[i], mode, centre_crop)
-        if image.shape != first.shape:
+    first, _ = _decode_one(files[0], centre_crop)
+    images = np.empty((len(files), 3, *first.shape[:2]), np.uint8)
+    grey = np.empty(len(files), np.bool_)
+
+    def place(i: int) -> list[str]:
+        pixels, seen = _decode_one(files[i], centre_crop)
+        if pixels.shape[:2] != first.shape[:2]:
+            (h, w), (h0, w0) = pixels.shape[:2], first.shape[:2]
             raise DataError(
-                f"{samples.files[i]} is {image.shape[2]}x{image.shape[1]} pixels but "
-                f"{samples.files[0]} is {first.shape[2]}x{first.shape[1]}; "
+                f"{files[i]} is {w}x{h} pixels but {files[0]} is {w0}x{h0}; "
                 "bring all images to one size."
             )
-        images[i] = image
+        grey[i] = pixels.ndim == 2
+        images[i] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return seen
 
+    counts: Counter[str] = Counter()
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        work = pool.map(place, range(len(images)))
+        work = pool.map(place, range(len(files)))
         try:
-            for _ in progress(work, "decoding", len(images), "image"):
-                pass
+            for seen in tqdm(work, "decoding", len(files), unit="image"):
+                counts.update(seen)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return images, samples.labels
+    if grey.all():
+        images = images[:, :1]
+    elif grey.any():
+        counts[_GREY] = int(grey.sum())
+    return Pixels(
+        images, grey, [f"{n} of {len(files)} images {what}" for what, n in counts.items()]
+    )
 
 
-def _mode(file: Path) -> str:
+def _decode_one(file: str, centre_crop: int | None) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return one image, (H, W) if it is grey and (H, W, 3) otherwise, and what was done to it."""
+    seen: list[str] = []
     with _opened(file) as image:
-        return image.mode
-
-
-def _decode_one(file: Path, mode: str, centre_crop: int | None) -> NDArray[np.uint8]:
-    """Return one image as (C, H, W)."""
-    with _opened(file) as image:
-        pixels = np.asarray(image.convert(mode))
+        if getattr(image, "is_animated", False):
+            seen.append(_FRAMES)
+        pixels = np.asarray(_plain(image, file, seen))
     if centre_crop is not None:
         top, left = ((side - centre_crop) // 2 for side in pixels.shape[:2])
         pixels = pixels[top : top + centre_crop, left : left + centre_crop]
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels, seen
+
+
+def _plain(image: Image.Image, file: str, seen: list[str]) -> Image.Image:
+    """Return an upright image of mode L or RGB."""
+    whole = image.format in ("PNG", "PPM")  # 16 bits, though Pillow may say mode I
+    if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        seen.append(_TURNED)
+        image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        seen.append(_DEEP)
+        image = _eight_bits(image, file, image.mode != "I" or whole)
+    mode = image.mode
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("LA" if mode == "La" else mode).convert("RGBA")
+        if image.getchannel(3).getextrema() != (255, 255):
+            seen.append(_CLEAR)
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if mode in ("1", "L", "LA", "La"):
+        return image.convert("L")
+    image = image.convert("RGB")
+    if mode in ("P", "PA") and len({channel.tobytes() for channel in image.split()}) == 1:
+        return image.convert("L")  # the colours that it uses are grey
+    return image
+
+
+def _eight_bits(image: Image.Image, file: str, known: bool) -> Image.Image:
+    """Scale 16 bits, or floats from 0 to 1, to 0..255; wider integers have no known white."""
+    if not known:
+        raise DataError(
+            f"{file} has 32-bit integers, of which nothing says what is white; "
+            "save it with 8 or 16 bits."
+        )
+    levels = np.asarray(image)
+    top = 1 if image.mode == "F" else 65535
+    low, high = levels.min(), levels.max()
+    if not 0 <= low <= high <= top:  # nor NaN
+        raise DataError(
+            f"{file} has values from {low:g} to {high:g}, not from 0 to {top}; "
+            "scale them, or save it with 8 bits."
+        )
+    return Image.fromarray(np.rint(levels * (255 / top)).astype(np.uint8))
+
+
+@cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Return the suffixes of the image formats that are read, in lower case."""
+    known = Image.registered_extensions()
+    return frozenset(suffix for suffix, name in known.items() if name in _FORMATS)
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def _opened(file: str) -> Iterator[Image.Image]:
     """Open an image; any failure to read it becomes one sentence that names the file."""
     try:
-        with Image.open(file) as image:
+        # As a stream: by name, Pillow 13 maps an uncompressed TIFF, and garbles it if it is turned.
+        with open(file, "rb") as stream, Image.open(stream, formats=_formats()) as image:  # noqa: PTH123
             yield image
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises some ten kinds on damaged and on huge files
         raise DataError(
-            f"{file} is truncated or not an image ({error}); replace or remove the file."
+            f"{file} is truncated or not an image that can be read ({error}); "
+            "replace, convert or remove the file."
         ) from error

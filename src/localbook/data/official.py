@@ -1,7 +1,7 @@
 """The published image sets: where they come from, and how their files are read.
 
-Every file is downloaded by torchvision and accepted only with the MD5 sum listed here, which is
-torchvision's own (a test compares them); ``data/checksums.md5`` repeats them for ``md5sum -c``.
+Addresses and MD5 sums are torchvision's own, read where they are needed, since torchvision is slow
+to import; ``data/checksums.md5`` repeats the sums for ``md5sum -c``.
 """
 
 import gzip
@@ -9,41 +9,61 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.data.folder import Samples, decode, from_folders
+from localbook.data.folder import decode
+from localbook.data.layout import survey
 from localbook.errors import DataError
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]
+_TINY_IMAGENET = (
+    "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    "90528d7ca1a48142e341f4ef8d21d0de",
+)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One file of a published set."""
+class Official(NamedTuple):
+    """A published image set: what its archives unpack to, and how that is read."""
 
-    url: str
+    title: str
+    folder: str
+    read: Callable[[Path, str], Arrays]
+    """``read(folder, split)`` with split ``train`` or ``test`` returns images, labels, names."""
+
+
+class Archive(NamedTuple):
+    """One file of a published set, and the addresses that have it."""
+
+    urls: tuple[str, ...]
     md5: str
 
     @property
     def filename(self) -> str:
         """The file's name on disk."""
-        return self.url.rsplit("/", 1)[1]
+        return self.urls[0].rsplit("/", 1)[1]
 
 
-@dataclass(frozen=True)
-class Official:
-    """A published image set: its archives, what they unpack to, and how that is read."""
+def archives(name: str) -> list[Archive]:
+    """Return the files of a published set."""
+    from torchvision.datasets import CIFAR10, CIFAR100, MNIST, Imagenette
 
-    title: str
-    archives: tuple[Archive, ...]
-    folder: str
-    read: Callable[[Path, str], Arrays]
-    """``read(folder, split)`` with split ``train`` or ``test`` returns images, labels, names."""
+    if name == "mnist":
+        return [
+            Archive(tuple(mirror + file for mirror in MNIST.mirrors), md5)
+            for file, md5 in MNIST.resources
+        ]
+    url, md5 = {
+        "cifar10": (CIFAR10.url, CIFAR10.tgz_md5),
+        "cifar100": (CIFAR100.url, CIFAR100.tgz_md5),
+        "imagenette": Imagenette._ARCHIVES["160px"],
+        "tiny-imagenet": _TINY_IMAGENET,  # torchvision does not have this set
+    }[name]
+    return [Archive((url,), md5)]
 
 
 def fetch_official(name: str, root: Path) -> None:
@@ -54,31 +74,39 @@ def fetch_official(name: str, root: Path) -> None:
     DataError
         Without network, or when a downloaded file does not have its published checksum.
     """
+    folder = root / OFFICIAL[name].folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for archive in archives(name):
+        file = root / archive.filename
+        _download(archive, root, name)
+        try:
+            _unpack(file, root, folder)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{file} could not be unpacked ({error}); delete it, make sure "
+                f"that the disk has room, and fetch {name} again."
+            ) from error
+
+
+def _download(archive: Archive, root: Path, name: str) -> None:
     from torchvision.datasets.utils import download_url
 
-    spec = OFFICIAL[name]
-    folder = root / spec.folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for archive in spec.archives:
+    for url in archive.urls:
         try:
-            download_url(archive.url, root, archive.filename, archive.md5)
+            download_url(url, root, archive.filename, archive.md5)
         except (URLError, ConnectionError, TimeoutError) as error:
-            raise DataError(
-                f"could not reach {archive.url} ({error}); check the network, or put the file "
-                f"into {root} yourself and run `localbook data fetch {name}` again."
-            ) from error
+            failure = error
         except RuntimeError as error:
             raise DataError(
                 f"{root / archive.filename} does not have its published checksum "
                 f"(MD5 {archive.md5}); delete the file and fetch {name} again."
             ) from error
-        try:
-            _unpack(root / archive.filename, root, folder)
-        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{root / archive.filename} could not be unpacked ({error}); delete it, make sure "
-                f"that the disk has room, and fetch {name} again."
-            ) from error
+        else:
+            return
+    raise DataError(
+        f"could not reach {archive.urls[-1]} ({failure}); check the network, or put the file "
+        f"into {root} yourself and run `localbook data fetch {name}` again."
+    ) from failure
 
 
 def check_official(name: str, root: Path) -> list[str]:
@@ -91,7 +119,8 @@ def check_official(name: str, root: Path) -> list[str]:
     """
     from torchvision.datasets.utils import check_integrity
 
-    for archive in OFFICIAL[name].archives:
+    lines = []
+    for archive in archives(name):
         file = root / archive.filename
         if not file.is_file():
             raise DataError(f"{file} is not there; run `localbook data fetch {name}`.")
@@ -100,9 +129,8 @@ def check_official(name: str, root: Path) -> list[str]:
                 f"{file} does not have its published checksum (MD5 {archive.md5}); "
                 f"delete it and run `localbook data fetch {name}`."
             )
-    return [
-        f"{archive.filename}: MD5 {archive.md5} as published" for archive in OFFICIAL[name].archives
-    ]
+        lines.append(f"{archive.filename}: MD5 {archive.md5} as published")
+    return lines
 
 
 def _unpack(archive: Path, root: Path, folder: Path) -> None:
@@ -168,74 +196,26 @@ def _read_cifar(folder: Path, split: str) -> Arrays:
 def _read_imagenette(folder: Path, split: str) -> Arrays:
     from torchvision.datasets import Imagenette
 
-    side = "train" if split == "train" else "val"
-    names = Imagenette(folder.parent, side, "160px").classes  # in the order of the sorted wnids
-    images, labels = decode(from_folders(folder / side), centre_crop=160)
-    return images, labels, tuple(name[0] for name in names)
+    names = Imagenette(folder.parent, "val", "160px").classes  # in the order of the sorted wnids
+    side = survey(folder).sides[split]
+    return decode(side.files, centre_crop=160).images, side.labels, tuple(name[0] for name in names)
 
 
 def _read_tiny_imagenet(folder: Path, split: str) -> Arrays:
-    wnids = tuple(sorted(p.name for p in (folder / "train").iterdir() if p.is_dir()))
-    if split == "train":
-        files = [
-            (f, i) for i, w in enumerate(wnids) for f in (folder / "train" / w).rglob("*.JPEG")
-        ]
-    else:  # the official val split has the labels of the official test split withheld
-        lines = (folder / "val" / "val_annotations.txt").read_text().splitlines()
-        rows = [line.split("\t")[:2] for line in lines]
-        files = [(folder / "val" / "images" / name, wnids.index(wnid)) for name, wnid in rows]
-    files.sort()
-    samples = Samples([f for f, _ in files], np.array([i for _, i in files], np.int64), wnids)
-    images, labels = decode(samples)
-    return images, labels, wnids
+    found = survey(folder)  # the official test split has its labels withheld: its val is our test
+    side = found.sides[split]
+    return decode(side.files).images, side.labels, found.class_names
 
-
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_TORONTO = "https://www.cs.toronto.edu/~kriz/"
 
 OFFICIAL = {
-    "mnist": Official(
-        "MNIST (28x28 grey)",
-        (
-            Archive(_MNIST + "train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            Archive(_MNIST + "train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-            Archive(_MNIST + "t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-            Archive(_MNIST + "t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-        ),
-        "MNIST/raw",
-        _read_mnist,
-    ),
-    "cifar10": Official(
-        "CIFAR-10 (32x32 colour)",
-        (Archive(_TORONTO + "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),),
-        "cifar-10-batches-py",
-        _read_cifar,
-    ),
-    "cifar100": Official(
-        "CIFAR-100 (32x32 colour)",
-        (Archive(_TORONTO + "cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
-        "cifar-100-python",
-        _read_cifar,
-    ),
+    "mnist": Official("MNIST (28x28 grey)", "MNIST/raw", _read_mnist),
+    "cifar10": Official("CIFAR-10 (32x32 colour)", "cifar-10-batches-py", _read_cifar),
+    "cifar100": Official("CIFAR-100 (32x32 colour)", "cifar-100-python", _read_cifar),
     "imagenette": Official(
-        "Imagenette 160 px (v2, centre crop 160x160 colour)",
-        (
-            Archive(
-                "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
-                "e793b78cc4c9e9a4ccc0c1155377a412",
-            ),
-        ),
-        "imagenette2-160",
-        _read_imagenette,
+        "Imagenette 160 px (v2, centre crop 160x160 colour)", "imagenette2-160", _read_imagenette
     ),
     "tiny-imagenet": Official(
         "Tiny ImageNet (64x64 colour, its val split as test)",
-        (
-            Archive(
-                "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
-                "90528d7ca1a48142e341f4ef8d21d0de",
-            ),
-        ),
         "tiny-imagenet-200",
         _read_tiny_imagenet,
     ),

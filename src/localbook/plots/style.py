@@ -1,8 +1,9 @@
 """The house style: colours, markers and line widths of every figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib import style
@@ -18,7 +19,6 @@ PALETTE = {
 }
 
 # Text and axes are drawn in this colour and become CSS's `currentColor`, so they follow the theme.
-# No picture may use it for anything else.
 FOREGROUND = "#010203"
 
 
@@ -39,9 +39,46 @@ class Look:
     line: str
 
 
-METHOD = {
-    "bp": Look("back-propagation", PALETTE["blue"], "s", "-"),
-    "checkpointed": Look("with checkpointing", PALETTE["purple"], "D", ":"),
-    "local": Look("plain local learning", PALETTE["vermilion"], "o", "--"),
-    "sgr": Look("SGR", PALETTE["green"], "^", "-."),
+LOOKS: Mapping[str, Look] = {
+    name: Look(label, PALETTE[colour], marker, line)
+    for name, label, colour, marker, line in (
+        ("bp", "back-propagation", "blue", "s", "-"),
+        ("checkpointed", "with checkpointing", "purple", "D", ":"),
+        # Local rules: in one colour with SGR, in others without.
+        ("local", "plain local learning", "vermilion", "o", "--"),
+        ("greedy", "greedy", "ochre", "p", ":"),
+        ("dgl", "DGL", "vermilion", "P", ":"),
+        ("predsim", "predsim", "vermilion", "v", ":"),
+        ("infopro", "InfoPro", "vermilion", "*", ":"),
+        ("sgr", "SGR", "green", "^", "-."),
+        ("sgr-local", "SGR", "green", "^", "-."),
+        ("sgr-dgl", "SGR on DGL", "green", "X", ":"),
+        ("sgr-predsim", "SGR on predsim", "green", "<", ":"),
+        ("sgr-infopro", "SGR on InfoPro", "green", "d", ":"),
+        # Prunings: of weights, then of neurons.
+        ("tropical", "tropical", "vermilion", "o", "-"),
+        ("class-blind", "class-blind", "blue", "s", "--"),
+        ("class-uniform", "class-uniform", "green", "^", "-."),
+        ("class-distribution", "class-distribution", "purple", "D", ":"),
+        ("snip", "SNIP", "ochre", "v", "--"),
+        ("torch-l1", "torch, l1", "green", "x", ":"),
+        ("tropical-neurons", "tropical, neurons", "vermilion", "P", ":"),
+        ("torch-ln", "torch, neurons", "blue", "X", ":"),
+    )
 }
+"""How methods look that more than one figure shows, by the name that records give them."""
+
+_SPARE = (
+    *zip(PALETTE.values(), "so^Dv", ("-", "--", "-.", ":", "-"), strict=True),
+    *zip(PALETTE.values(), "Px*p<", ("--", "-.", ":", "-", "--"), strict=True),
+)
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Return how each name of a figure looks: as in ``LOOKS``, else unlike the figure's others."""
+    by_label = {look.label: look for look in LOOKS.values()}
+    known = {name: LOOKS.get(name) or by_label.get(name) for name in names}
+    seen = [look for look in known.values() if look]
+    unlike = [s for s in _SPARE if s[:2] not in {(look.colour, look.marker) for look in seen}]
+    spare = cycle(sorted(unlike, key=lambda s: s[0] in {look.colour for look in seen}))
+    return {name: look or Look(name, *next(spare)) for name, look in known.items()}

@@ -1,12 +1,11 @@
 """The run record and its schema."""
 
-import dataclasses
-import re
 from dataclasses import dataclass
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 from localbook.arrays import Row
 from localbook.errors import RecordError
+from localbook.files import check_types, exactly
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,7 @@ class Record:
     date: str
 
     def __post_init__(self) -> None:
-        for field, hint in get_type_hints(Record).items():
-            expected = get_origin(hint) if get_origin(hint) in (dict, list) else hint
-            if not isinstance(getattr(self, field), expected):
-                raise RecordError(
-                    f"the key {field!r} must be {hint}, not {getattr(self, field)!r:.60}."
-                )
-        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", self.date):
-            raise RecordError(f"the date {self.date!r} must be ISO 8601 in UTC, to the second.")
+        check_types(self)
         if [row.get("seed") for row in self.final] != self.seeds or not self.seeds:
             raise RecordError("'final' must have one row for each of 'seeds', in their order.")
         if any(row.get("seed") not in self.seeds for row in self.history):
@@ -85,12 +77,6 @@ def from_dict(raw: Any) -> Record:
     RecordError
         Naming what is missing, unknown or of the wrong type.
     """
-    if not isinstance(raw, dict):
-        raise RecordError("a run record must be a JSON object.")
-    names = {field.name for field in dataclasses.fields(Record)}
-    if missing := sorted(names - raw.keys()):
-        raise RecordError(f"the record lacks the keys {', '.join(missing)}.")
-    if unknown := sorted(raw.keys() - names):
-        raise RecordError(f"the record has unknown keys {', '.join(unknown)}.")
-    wall = raw["wall_s"]
-    return Record(**raw | {"wall_s": float(wall) if isinstance(wall, int) else wall})
+    fields = exactly(raw, Record, "record")
+    wall = fields["wall_s"]
+    return Record(**fields | {"wall_s": float(wall) if isinstance(wall, int) else wall})

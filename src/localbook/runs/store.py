@@ -1,10 +1,9 @@
 """Reading and writing run records."""
 
-import dataclasses
-import json
 from pathlib import Path
 
 from localbook.errors import RecordError
+from localbook.files import read_json, write_json
 from localbook.paths import recorded_runs
 from localbook.runs.record import Record, from_dict
 
@@ -24,25 +23,7 @@ def write(record: Record, folder: str | Path | None = None) -> Path:
         The file.
     """
     home = (Path(folder) if folder is not None else recorded_runs()) / record.experiment
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / f"{record.profile}-{record.method}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(_as_json(record) + "\n", encoding="utf-8")
-    partial.replace(path)
-    return path
-
-
-def _as_json(record: Record) -> str:
-    """Return JSON with one line for each row of history, so that a diff of records can be read."""
-    fields = []
-    for key, value in dataclasses.asdict(record).items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            rows = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in value)
-            text = f"[\n{rows}\n ]"
-        else:
-            text = json.dumps(value, ensure_ascii=False)
-        fields.append(f" {json.dumps(key)}: {text}")
-    return "{\n" + ",\n".join(fields) + "\n}"
+    return write_json(record, home / f"{record.profile}-{record.method}.json")
 
 
 def read(path: str | Path) -> Record:
@@ -53,17 +34,8 @@ def read(path: str | Path) -> Record:
     RecordError
         Naming the file, if it is missing, damaged or not a record.
     """
-    try:
-        return from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise RecordError(
-            f"cannot read the record {path} ({error.strerror}); `localbook runs list` names those "
-            "there are."
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is damaged ({error}); restore it or run it again.") from error
-    except RecordError as error:
-        raise RecordError(f"{path} is not a run record: {error}") from error
+    hint = "`localbook runs list` names those there are."
+    return read_json(Path(path), from_dict, "run record", hint)
 
 
 def load(

@@ -2,7 +2,7 @@
 
 from localbook.benchmarks.harness.gpu import gpu_meter
 from localbook.benchmarks.harness.meter import Meter, Routine, Timing, peak_mib
-from localbook.benchmarks.harness.record import GPU, Benchmark, as_json, load, read, write
+from localbook.benchmarks.harness.record import GPU, Benchmark, load, read, write
 from localbook.benchmarks.harness.row import Row, Target, counted, timed
 from localbook.benchmarks.harness.tables import caption, table
 
@@ -14,7 +14,6 @@ __all__ = [
     "Row",
     "Target",
     "Timing",
-    "as_json",
     "caption",
     "counted",
     "gpu_meter",

@@ -1,6 +1,6 @@
 """A benchmark as a table, and the line that says where it was measured."""
 
-from collections.abc import Sequence
+from tabulate import tabulate
 
 from localbook.benchmarks.harness.record import GPU, Benchmark
 from localbook.benchmarks.harness.row import Row, number
@@ -18,7 +18,9 @@ def table(benchmark: Benchmark, *, targets: bool = False) -> str:
         Keep only the rows that have a target.
     """
     rows = [row for row in benchmark.rows if row.target or not targets]
-    return _aligned([_HEADER, *(_cells(row, benchmark.noise) for row in rows)])
+    cells = [_cells(row, benchmark.noise) for row in rows]
+    text: str = tabulate(cells, headers=_HEADER, tablefmt="github", disable_numparse=True)
+    return text
 
 
 def _cells(row: Row, noise: float) -> tuple[str, ...]:
@@ -35,18 +37,6 @@ def _cells(row: Row, noise: float) -> tuple[str, ...]:
         row.words(),
         row.verdict(noise),
     )
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([padded[0], rule, *padded[1:]])
 
 
 def caption(benchmark: Benchmark) -> str:

@@ -10,10 +10,9 @@ from localbook.local.parallel.channel import Inbox, Outbox
 from localbook.local.parallel.checkpoints import assemble, last_common
 from localbook.local.parallel.join import DiedError, Team, joined
 from localbook.local.parallel.launch import launch
-from localbook.local.parallel.options import Options
 from localbook.local.parallel.result import Trained, Updates
 from localbook.local.parallel.scaling import Scaling
-from localbook.local.parallel.seat import Seat
+from localbook.local.parallel.seat import Options, Seat
 from localbook.local.parallel.train import train
 
 __all__ = [

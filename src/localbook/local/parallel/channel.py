@@ -13,17 +13,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from localbook.local.rules import Signal
+from localbook.local.training import LostError
 
 Form = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 """The fields of a message, each with its shape and type."""
-
-
-class LostError(Exception):
-    """The process of a rank does not answer any more; None: one of this module's replicas."""
-
-    def __init__(self, rank: int | None) -> None:
-        super().__init__(rank)
-        self.rank = rank
 
 
 def fields(signal: Signal, *, image: bool) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous as met
 
 from localbook.errors import ConfigError, TrainingError
-from localbook.local.parallel.channel import LostError
 from localbook.local.parallel.seat import Seat
+from localbook.local.training import LostError
 
 Value = TypeVar("Value")
 _PATIENCE = 3.0  # seconds

@@ -19,9 +19,8 @@ from localbook.errors import ConfigError, LocalbookError, TrainingError
 from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.join import DiedError, joined
-from localbook.local.parallel.options import Options
 from localbook.local.parallel.result import Trained, Updates
-from localbook.local.parallel.seat import Seat
+from localbook.local.parallel.seat import Options, Seat
 from localbook.local.parallel.setup import check
 from localbook.local.parallel.train import train
 from localbook.local.rules import Rule

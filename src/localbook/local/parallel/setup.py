@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
@@ -20,17 +19,10 @@ from localbook.local.networks import (
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import Form, Inbox, Outbox, form_of
 from localbook.local.parallel.join import Team
-from localbook.local.parallel.options import Options
-from localbook.local.parallel.part import (
-    check_rule,
-    form_after,
-    replicated,
-    rule_at,
-    shape_after,
-    wants_image,
-)
+from localbook.local.parallel.part import check_local, form_after, rule_at, shape_after
+from localbook.local.parallel.seat import Options
 from localbook.local.rules import Rule, smoothed
-from localbook.local.training import Schedule, checkpoints, optimiser
+from localbook.local.training import Ranks, Schedule, Steps, checkpoints, optimiser
 
 EVAL_BATCH = 512
 
@@ -74,28 +66,23 @@ class Job:
     Attributes
     ----------
     team : Team
-    part : IsolatedNetwork
-        The module and its head.
-    pair : (nn.Module, nn.Module)
-        The same two, averaging gradients over the replicas.
+    steps : Steps
+        Of the module with its head, whose replicas share every batch.
     rule : Rule
         Local, or with a schedule whose rules are.
     source : Images or Inbox
     outbox : Outbox or None
-    schedule, seed, options, plan
+    options, plan
     run : checkpoints.Run
     history : list of dict
         Of the epochs that are finished; grows.
     """
 
     team: Team
-    part: IsolatedNetwork
-    pair: tuple[nn.Module, nn.Module]
+    steps: Steps
     rule: Rule
     source: Images | Inbox
     outbox: Outbox | None
-    schedule: Schedule
-    seed: int
     options: Options
     plan: Plan
     run: checkpoints.Run
@@ -119,6 +106,7 @@ def prepared(
         raise ConfigError(f"pace has {len(options.pace)} numbers for {seat.modules} modules.")
     module, head = list(net.pairs())[seat.module]
     part = IsolatedNetwork([module], [head]).train()
+    replicas = Ranks(seat.replica, seat.replicas, team.replicas)
     images = _images(net, data, held_out, schedule) if seat.module == 0 else None
     plan = _agreed(images, schedule)
     run = checkpoints.Run(
@@ -131,10 +119,11 @@ def prepared(
     source = images or _inbox(team, part, rule, plan, schedule.epochs - len(history), options)
     if images is not None:
         _introduce(team, part, rule, _first_form(images, rule, schedule, seat.replicas))
+    replicas.follow_first([*part.parameters(), *part.buffers()])
     return Job(
-        team, part, replicated(module, head, team.replicas), rule, source,
-        Outbox(seat.after) if seat.after is not None else None,
-        schedule, seed, options, plan, run, history,
+        team, Steps(part, None, run.optimiser, schedule, seed, plan.steps, replicas, seat.rank),
+        rule, source, Outbox(seat.after) if seat.after is not None else None,
+        options, plan, run, history,
     )  # fmt: skip
 
 
@@ -152,7 +141,7 @@ def check(
             f"the network has {len(net)} modules but the processes joined for {modules}; "
             "give one number to both."
         )
-    check_rule(rule, replicas)
+    check_local(rule)
     if schedule.ema:
         raise ConfigError("module-parallel training keeps no moving average; take ema=0.")
     if schedule.batch_size % replicas:
@@ -215,7 +204,7 @@ def _first_form(images: Images, rule: Rule, schedule: Schedule, replicas: int) -
     if schedule.soft:
         y = smoothed(y, images.classes, schedule.label_smoothing)
     message = {"x": x, "y": y}
-    return form_of(message | {"image": x} if wants_image(rule) else message)
+    return form_of(message | {"image": x} if rule.at(0.0).uses_image else message)
 
 
 def _inbox(

@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import TrainingError
 from localbook.local.networks import IsolatedNetwork, evaluating
 from localbook.local.parallel import checkpoints as kept
-from localbook.local.parallel.channel import LostError, fields
+from localbook.local.parallel.channel import fields
 from localbook.local.parallel.join import Team
-from localbook.local.parallel.options import Options
-from localbook.local.parallel.part import average_buffers, rule_at, wants_image
+from localbook.local.parallel.part import rule_at
 from localbook.local.parallel.result import Trained, Updates, joint
+from localbook.local.parallel.seat import Options
 from localbook.local.parallel.setup import EVAL_BATCH, Images, Job, prepared
-from localbook.local.rules import LocalRule, Rule, Signal
-from localbook.local.training import Schedule, batches, epoch_seed, set_rate
-
-_CHECK_EVERY = 50  # steps
+from localbook.local.rules import Rule, Signal
+from localbook.local.training import LostError, NotFiniteError, Schedule, batches
 
 
 def train(
@@ -42,8 +39,9 @@ def train(
 
     Messages flow forward only, each once and in order, and no module ever waits for an answer. So
     each takes the steps it would take in :func:`localbook.local.train`, to the last bit with one
-    replica, however the processes are timed; only dropout draws other masks. Module 1 draws the
-    batches; accuracy is measured in passing, on held-out images that go the same way.
+    replica, however the processes are timed; only dropout draws other masks, in each process its
+    own. Module 1 draws the batches; accuracy is measured in passing, on held-out images that go the
+    same way.
 
     Parameters
     ----------
@@ -86,72 +84,56 @@ def train(
 
 def _one_epoch(job: Job, epoch: int, updates: Updates) -> Row:
     """Train for an epoch, measure and keep; return this module's row."""
+    seat, schedule = job.team.seat, job.steps.schedule
+    rule = rule_at(job.rule, (epoch - 1) / schedule.epochs)
+
+    def gradients(signal: Signal) -> torch.Tensor:
+        loss, out = rule.step(*next(job.steps.net.pairs()), seat.place, signal)
+        if job.outbox is not None:
+            job.outbox.send(fields(out, image=rule.uses_image))
+        return loss.reshape(1)
+
     begin = time.time()
-    loss = _updates(job, epoch, updates)
-    end = time.time()
-    average_buffers(job.part, job.team.replicas)
-    _check_finite(job, epoch, *job.part.state_dict().values())
-    row = {"epoch": epoch, "loss": round(loss, 6), "begin": begin, "end": end}
-    seat = job.team.seat
-    if seat.replica == 0:
-        job.history.append(row | {"accuracy": round(_accuracy(job), 6)})
-        if job.options.checkpoint is not None:
-            state = job.run.packed(job.history)
-            kept.keep(job.options.checkpoint, epoch, seat.module, seat.modules, state)
-    return job.history[-1] if seat.replica == 0 else row
-
-
-def _updates(job: Job, epoch: int, updates: Updates) -> float:
-    """Make an epoch's updates and return the mean loss."""
-    seat, steps = job.team.seat, job.plan.steps
-    rule = rule_at(job.rule, (epoch - 1) / job.schedule.epochs)
-    rest = job.options.pace[seat.module] if job.options.pace else 0.0
-    job.part.train()
-    total = torch.zeros((), device=next(job.part.parameters()).device)
-    with torch.random.fork_rng([total.device] if total.is_cuda else []):
-        # dropout draws from the global state, and differently in each process
-        torch.manual_seed(epoch_seed(job.seed, epoch) + (seat.rank << 40))
-        for step, (number, signal) in enumerate(_signals(job, epoch), start=1):
-            time.sleep(rest)
-            updates.begin.append(time.time())
-            updates.used.append(len(updates.used) - step + 1 + number)
-            total += _update(job, rule, signal, (epoch - 1) * steps + step - 1)
-            updates.end.append(time.time())
-            if step % _CHECK_EVERY == 0 or step == steps:
-                _check_finite(job, epoch, total)
-    return float(total) / steps
-
-
-def _update(job: Job, rule: LocalRule, signal: Signal, step: int) -> torch.Tensor:
-    """Take one step and return the loss, shape ()."""
-    schedule = job.schedule
-    set_rate(job.run.optimiser, schedule, step, schedule.epochs * job.plan.steps)
-    job.run.optimiser.zero_grad(set_to_none=True)
     try:
-        loss, out = rule.step(*job.pair, job.team.seat.place, signal)
-    except RuntimeError as error:
-        if job.team.replicas is None or "onnection" not in str(error):
-            raise
-        raise LostError(None) from error  # in the middle of averaging gradients
-    if job.outbox is not None:
-        job.outbox.send(fields(out, image=wants_image(rule)))
-    if schedule.clip:
-        nn.utils.clip_grad_norm_(list(job.part.parameters()), schedule.clip)
-    job.run.optimiser.step()
-    return loss
+        (loss,) = job.steps.epoch(epoch, _timed(job, epoch, updates), gradients).tolist()
+    except NotFiniteError as error:
+        raise TrainingError(
+            f"{error.what} of {seat} is not a number in epoch {epoch}; lower the learning rate or "
+            "λ. The checkpoints hold the epochs before."
+        ) from None
+    row = {"epoch": epoch, "loss": round(loss, 6), "begin": begin, "end": time.time()}
+    if seat.replica != 0:
+        return row
+    job.history.append(row | {"accuracy": round(_accuracy(job), 6)})
+    if job.options.checkpoint is not None:
+        state = job.run.packed(job.history)
+        kept.keep(job.options.checkpoint, epoch, seat.module, seat.modules, state)
+    return job.history[-1]
+
+
+def _timed(job: Job, epoch: int, updates: Updates) -> Iterator[Signal]:
+    """Yield the epoch's signals and note when each is there and when its update is made."""
+    rest = job.options.pace[job.team.seat.module] if job.options.pace else 0.0
+    before = len(updates.used)
+    for number, signal in _signals(job, epoch):
+        time.sleep(rest)
+        updates.begin.append(time.time())
+        updates.used.append(before + number)
+        yield signal
+        updates.end.append(time.time())
 
 
 def _signals(job: Job, epoch: int) -> Iterator[tuple[int, Signal]]:
     """Yield the epoch's signals, each with the number of its message."""
-    seat, source = job.team.seat, job.source
+    seat, source, steps = job.team.seat, job.source, job.steps
     if isinstance(source, Images):
-        drawn = batches(source.data, job.schedule, source.classes, job.seed, epoch)
+        drawn = batches(source.data, steps.schedule, source.classes, steps.seed, epoch)
         for number, (x, y) in enumerate(drawn):
-            x, y = (joint_batch.chunk(seat.replicas)[seat.replica] for joint_batch in (x, y))
+            x, y = steps.ranks.share(x), steps.ranks.share(y)
             yield number, Signal(x, y, x)
         return
     newest: deque[tuple[int, Signal]] = deque(maxlen=job.options.replay)
-    choose = np.random.default_rng([job.seed, epoch, seat.module])
+    choose = np.random.default_rng([steps.seed, epoch, seat.module])
     for number in range(job.plan.steps):
         newest.append((number, source.take()))
         yield newest[choose.integers(len(newest))]
@@ -160,13 +142,14 @@ def _signals(job: Job, epoch: int) -> Iterator[tuple[int, Signal]]:
 @torch.no_grad()
 def _accuracy(job: Job) -> float:
     """Return the head's accuracy on the held-out images, and pass their activations on."""
-    module, head = next(job.part.pairs())
+    part = job.steps.net
+    module, head = next(part.pairs())
     hits, count = torch.zeros(()), 0  # float32, to round as localbook.local.accuracy does
-    with evaluating(job.part):
+    with evaluating(part):
         for signal in _held_out(job):
             out = module(signal.x)
             if job.outbox is not None:
-                job.outbox.send({"x": out.contiguous(), "y": signal.y})
+                job.outbox.send({"x": out.contiguous(), "y": signal.y.contiguous()})
             hits += (head(out).argmax(1) == signal.y).sum().cpu()
             count += len(signal.y)
     return float(hits / count)
@@ -179,16 +162,6 @@ def _held_out(job: Job) -> Iterator[Signal]:
     else:
         for _ in job.plan.held_out:
             yield job.source.take()
-
-
-def _check_finite(job: Job, epoch: int, *values: torch.Tensor) -> None:
-    for value in values:
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            what = "the loss" if value.ndim == 0 else "a weight"
-            raise TrainingError(
-                f"{what} of {job.team.seat} is not a number in epoch {epoch}; lower the learning "
-                "rate or λ. The checkpoints hold the epochs before."
-            )
 
 
 def _gathered(job: Job, updates: Updates) -> Trained:

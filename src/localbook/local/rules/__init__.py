@@ -6,9 +6,8 @@ one module at a time. Rules that train modules by local losses take any :class:`
 """
 
 from localbook.local.networks import dgl_head, with_dgl_heads
-from localbook.local.rules.backprop import CheckpointedBP
-from localbook.local.rules.base import LocalRule, Rule, Signal
-from localbook.local.rules.bp import BP
+from localbook.local.rules.backprop import BP, CheckpointedBP
+from localbook.local.rules.base import LocalRule, Rule, Signal, check_rule
 from localbook.local.rules.bp_free import BPFreeSGR
 from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
@@ -41,6 +40,7 @@ __all__ = [
     "PredSim",
     "Rule",
     "Signal",
+    "check_rule",
     "dgl_head",
     "equip",
     "mixed",

@@ -1,4 +1,4 @@
-"""Back-propagation with gradient checkpointing: the honest memory baseline."""
+"""Back-propagation, the baseline, and with gradient checkpointing the honest one of memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,30 @@ from localbook.local.rules.base import Rule
 
 
 @dataclass(frozen=True)
+class BP(Rule):
+    """Back-propagation of the last head's loss through the whole network.
+
+    The other heads are trained too, but on detached activations: they are linear probes that show
+    what each depth has learned and change nothing in the modules.
+    """
+
+    def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
+        """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
+        losses = []
+        for depth, (module, head) in enumerate(net.pairs(), start=1):
+            x = module(x)
+            seen = x if depth == len(net) else x.detach()
+            losses.append(F.cross_entropy(head(seen), y))
+        total = torch.stack(losses)
+        torch.autograd.backward(total.sum())
+        return total.detach()
+
+
+@dataclass(frozen=True)
 class CheckpointedBP(Rule):
     """Back-propagation that keeps only the modules' inputs and computes the rest again.
 
-    Gradients, buffers and random numbers are those of :class:`localbook.local.rules.BP`: the second
+    Gradients, buffers and random numbers are those of :class:`BP`: the second
     pass through a module repeats its dropout masks and leaves its BatchNorm buffers alone. The last
     module runs once only, for its backward pass follows at once. The other heads are trained on
     detached activations, as under BP. The idea is that of Chen et al., "Training deep nets with

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
 
 
@@ -73,6 +74,20 @@ class Rule:
         """Return the class scores (N, classes) that the rule's own classifier gives to images."""
         scores: Tensor = net(x)
         return scores
+
+
+def check_rule(rule: Rule) -> None:
+    """Refuse what does not answer as a rule does.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not callable(getattr(rule, "compiled", None)):
+        raise ConfigError(
+            f"{type(rule).__name__} is no learning rule; let its class inherit from "
+            "localbook.local.Rule."
+        )
 
 
 @dataclass(frozen=True)

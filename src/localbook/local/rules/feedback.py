@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules.backprop import BP
 from localbook.local.rules.base import Rule
-from localbook.local.rules.bp import BP
 from localbook.local.rules.targets import onehot
 
 Layer = nn.Linear | nn.Conv2d

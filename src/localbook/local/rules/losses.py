@@ -131,9 +131,10 @@ def part(head: nn.Module, name: str) -> nn.Module:
     ConfigError
         If the head does not have it.
     """
-    if not isinstance(head, EquippedHead) or name not in head.parts:
+    parts: Mapping[str, nn.Module] = getattr(head, "parts", {})
+    if name not in parts:
         raise ConfigError(
             f"this local loss needs heads with a part '{name}'; "
             "build the network by equip(net, loss, example, seed=...) first."
         )
-    return head.parts[name]
+    return parts[name]

@@ -8,7 +8,7 @@ kernel's, and the second is that of the formula, worked out again for a few samp
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,8 +43,10 @@ def attention(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **more
             )
             return plain
-    batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
-    inputs = (t.expand(*(batch or (1,)), *t.shape[-2:]) for t in lowered(query, key, value))
+    inputs = cast(tuple[Tensor, ...], lowered(query, key, value))
+    shapes = (t.shape[:-2] for t in inputs)
+    batch = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    inputs = tuple(t.expand(*(batch or (1,)), *t.shape[-2:]) for t in inputs)
     out: Tensor = _Attention.apply(*inputs, scale)
     return out if batch else out.squeeze(0)
 

@@ -1,15 +1,20 @@
 """Training."""
 
 from localbook.local.training import checkpoint as checkpoints
-from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
+from localbook.local.training.batches import batches, epoch_seed
 from localbook.local.training.compute import Compute
-from localbook.local.training.reporting import figures, memory_used
-from localbook.local.training.schedule import Schedule
-from localbook.local.training.trainer import train
+from localbook.local.training.ranks import LostError, Ranks
+from localbook.local.training.schedule import Schedule, optimiser, set_rate
+from localbook.local.training.steps import NotFiniteError, Steps
+from localbook.local.training.trainer import figures, memory_used, train
 
 __all__ = [
     "Compute",
+    "LostError",
+    "NotFiniteError",
+    "Ranks",
     "Schedule",
+    "Steps",
     "batches",
     "checkpoints",
     "epoch_seed",

@@ -7,7 +7,7 @@ share by itself, as under DistributedDataParallel.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from localbook.errors import ConfigError
+from localbook.errors import ConfigError, TrainingError
+
+
+class LostError(TrainingError):
+    """The process of a rank does not answer any more; None: one of those that share the batch."""
+
+    def __init__(self, rank: int | None) -> None:
+        super().__init__(
+            "another process of this training ended; start all of them again with the same "
+            "checkpoint to continue."
+        )
+        self.rank = rank
 
 
 @dataclass(frozen=True)
@@ -27,10 +38,13 @@ class Ranks:
     rank : int
         The number of this one, from 0; number 0 writes.
     size : int
+    group : dist.ProcessGroup or None
+        Theirs; None if it is that of all processes.
     """
 
     rank: int = 0
     size: int = 1
+    group: "dist.ProcessGroup | None" = None
 
     @classmethod
     def here(cls) -> "Ranks":
@@ -62,16 +76,21 @@ class Ranks:
         if self.size == 1 or not found:
             return
         joint = torch.cat([tensor.flatten() for tensor in found])
-        dist.all_reduce(joint)
+        _answered(dist.all_reduce, joint, group=self.group)
         joint /= self.size
         for tensor, part in zip(found, torch.split(joint, [t.numel() for t in found]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     def follow_first(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by those of process 0."""
-        if self.size > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor.detach(), src=0)
+        if self.size == 1:
+            return
+        first = dist.get_global_rank(self.group, 0) if self.group else 0
+        for tensor in tensors:
+            # gloo moves memory in the order it has, which need not be that of the numbers
+            dense = tensor.detach().contiguous()
+            _answered(dist.broadcast, dense, src=first, group=self.group)
+            tensor.detach().copy_(dense)
 
     def check_same(self, number: int, what: str) -> None:
         """Refuse to go on when the processes do not agree on a number.
@@ -89,6 +108,13 @@ class Ranks:
                 f"the processes do not agree on {what} ({found}); "
                 "give all of them the same command and a folder that all can read."
             )
+
+
+def _answered(call: Callable[..., object], *args: object, **how: object) -> None:
+    try:
+        call(*args, **how)
+    except RuntimeError as error:
+        raise LostError(None) from error
 
 
 @contextmanager

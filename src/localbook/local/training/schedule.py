@@ -1,10 +1,15 @@
-"""How long, how fast and on which targets to train."""
+"""How long, how fast and on which targets to train, and the optimiser that does it."""
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
 
 from localbook.data import Augment
 from localbook.errors import ConfigError
+from localbook.local.networks import IsolatedNetwork
 
 OPTIMISERS = ("sgd", "adamw")
 
@@ -122,3 +127,55 @@ class Schedule:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+def optimiser(
+    net: IsolatedNetwork, schedule: Schedule, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return the schedule's optimiser for all parameters of a network."""
+    groups, fused = _groups(net, schedule), device.type in ("cpu", "cuda")
+    if schedule.optimiser == "adamw":
+        return torch.optim.AdamW(groups, schedule.lr, (schedule.momentum, 0.999), fused=fused)
+    return torch.optim.SGD(
+        groups, schedule.lr, schedule.momentum, nesterov=schedule.momentum > 0, fused=fused
+    )
+
+
+def _groups(net: IsolatedNetwork, schedule: Schedule) -> list[dict[str, Any]]:
+    """Return the parameters in groups of one learning rate, which ends after a share of training.
+
+    An optimiser multiplies its decay by the learning rate of the group; what is to be decoupled
+    from it is divided by it first.
+    """
+    decay = schedule.weight_decay / (schedule.lr if schedule.decoupled else 1)
+    norms, stems = _biases(net)
+    special = {id(p) for p in (*norms, *stems)}
+    others = [p for p in net.parameters() if id(p) not in special]
+    groups = [(others, 1.0, 1.0), (norms, schedule.bias_rate, 1.0), (stems, 1.0, schedule.stem)]
+    if schedule.bias_rate == schedule.stem == 1:
+        groups = [(list(net.parameters()), 1.0, 1.0)]
+    return [
+        {"params": params, "rate": rate, "until": until, "weight_decay": decay / rate}
+        for params, rate, until in groups
+        if params
+    ]
+
+
+def _biases(net: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Return BatchNorm's biases, and those of layers whose weight is frozen."""
+    norms, stems = [], []
+    for layer in net.modules():
+        bias = layer._parameters.get("bias")
+        weight = layer._parameters.get("weight")
+        if bias is not None and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            norms.append(bias)
+        elif bias is not None and weight is not None and not weight.requires_grad:
+            stems.append(bias)
+    return norms, stems
+
+
+def set_rate(optimiser: torch.optim.Optimizer, schedule: Schedule, step: int, total: int) -> None:
+    """Give an optimiser the learning rate of ``step`` of ``total``."""
+    for group in optimiser.param_groups:
+        on = step < group["until"] * total
+        group["lr"] = group["rate"] * schedule.lr * schedule.factor(step, total) if on else 0.0

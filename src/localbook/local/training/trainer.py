@@ -1,6 +1,7 @@
 """Training that can be interrupted at any moment and continued to the same numbers."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from localbook.arrays import Row
@@ -24,15 +25,14 @@ from localbook.local.networks import (
 )
 from localbook.local.rules import Rule
 from localbook.local.training import checkpoint as checkpoints
-from localbook.local.training.batches import batches, epoch_seed, optimiser, set_rate
+from localbook.local.training.batches import batches
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import Ranks
-from localbook.local.training.reporting import memory_used
-from localbook.local.training.schedule import Schedule
+from localbook.local.training.schedule import Schedule, optimiser
+from localbook.local.training.steps import NotFiniteError, Steps
 
 _EVAL_BATCH = 512
 _DISCORD_IMAGES = 256
-_CHECK_EVERY = 50  # steps: often enough to stop soon, seldom enough not to wait for a GPU
 _ALIGNED_IMAGES = 32  # few: this one goes back through the whole network, and must not set the peak
 
 
@@ -72,7 +72,7 @@ def train(
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
         Called with each new row and its ``memory_bytes``, for progress displays; see
-        :func:`localbook.local.training.reporting.figures`.
+        :func:`localbook.local.figures`.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
     measure_epochs : bool
@@ -101,20 +101,22 @@ def train(
     """
     job = _Job.checked(net, rule, data, schedule, seed, compute or Compute())
     run = job.run
+    ranks = job.steps.ranks
     history = run.resume(checkpoint)
-    job.ranks.check_same(len(history), "how many epochs are done")
-    job.ranks.follow_first([*net.parameters(), *net.buffers()])
+    ranks.check_same(len(history), "how many epochs are done")
+    ranks.follow_first([*net.parameters(), *net.buffers()])
     good = run.packed(history)
     for epoch in range(len(history) + 1, schedule.epochs + 1):
         start, busy = time.perf_counter(), time.process_time()
         try:
-            loss = _one_epoch(job, epoch)
-        except _NotFiniteError as error:
+            loss = job.epoch(epoch)
+        except NotFiniteError as error:
             run.restore(good)
             kept = "" if checkpoint is None else ", and the checkpoint holds the same"
             raise TrainingError(
-                f"{error} in epoch {epoch}; lower the learning rate or λ. The network is back in "
-                f"its state after epoch {epoch - 1}{kept}."
+                f"{error.what} of module {error.module + 1} is not a number in epoch {epoch}; "
+                "lower the learning rate or λ. The network is back in its state after epoch "
+                f"{epoch - 1}{kept}."
             ) from None
         seconds, busy = time.perf_counter() - start, time.process_time() - busy
         row = {"epoch": epoch, "loss": _numbers(loss)}
@@ -124,39 +126,26 @@ def train(
         row |= {"processor_seconds": round(busy, 3)} if processor else {}
         history.append(row)
         good = run.packed(history)
-        if job.ranks.rank == 0:
+        if ranks.rank == 0:
             if checkpoint is not None:
                 checkpoints.write(checkpoint, good)
             on_epoch(row | {"memory_bytes": memory_used(data.labels.device)})
-    if job.average is not None:
+    if run.average is not None:
         net.load_state_dict(job.measured.state_dict())
     return history
 
 
-class _NotFiniteError(Exception):
-    """A sentence's beginning: what is no longer a number."""
-
-
 @dataclass(frozen=True)
 class _Job:
-    """A training run that has passed its checks.
+    """A training run that has passed its checks; ``fast`` is the network as its rule sees it."""
 
-    ``fast`` is the network as it is trained, with the weights of ``net``; ``measured`` is the one
-    that is measured, ``net`` or its average.
-    """
-
-    net: IsolatedNetwork
+    steps: Steps
+    run: checkpoints.Run
     fast: IsolatedNetwork
-    average: AveragedModel | None
     rule: Rule
     data: DeviceImages
-    schedule: Schedule
-    seed: int
     compute: Compute
     classes: int
-    ranks: Ranks
-    optimiser: torch.optim.Optimizer
-    run: checkpoints.Run
 
     @classmethod
     def checked(
@@ -186,24 +175,35 @@ class _Job:
             ranks.size,
         )
         run = checkpoints.Run(identity, net, own, average)
-        swift = compute.rule(rule)
-        return cls(
-            net, fast, average, swift, data, schedule, seed, compute, classes, ranks, own, run
-        )
+        count = len(data) // schedule.batch_size
+        steps = Steps(net, average, own, schedule, seed, count, ranks, ranks.rank)
+        return cls(steps, run, fast, compute.rule(rule), data, compute, classes)
 
     @property
     def measured(self) -> IsolatedNetwork:
-        if self.average is None:
-            return self.net
-        return cast(IsolatedNetwork, self.average.module)
+        """The network to measure: the one that is trained, or its average."""
+        average = self.steps.average
+        return self.steps.net if average is None else cast(IsolatedNetwork, average.module)
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, epoch: int) -> Tensor:
+        """Take an epoch's steps; return the mean loss of each module, shape (L,)."""
+        rule = self.rule.at((epoch - 1) / self.steps.schedule.epochs)
+        self.fast.train()
+
+        def gradients(batch: tuple[Tensor, Tensor]) -> Tensor:
+            with self.compute.precision(batch[0].device):
+                return rule.gradients(self.fast, *batch)
+
+        return self.steps.epoch(epoch, self._batches(epoch), gradients)
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's share of the epoch's batches, in the form the rule gets them.
 
         Every process draws the joint batch, so that together they see what one would.
         """
-        for x, y in batches(self.data, self.schedule, self.classes, self.seed, epoch):
-            yield self.compute.arranged(self.ranks.share(x)), self.ranks.share(y)
+        steps, share = self.steps, self.steps.ranks.share
+        for x, y in batches(self.data, steps.schedule, self.classes, steps.seed, epoch):
+            yield self.compute.arranged(share(x)), share(y)
 
 
 def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
@@ -212,46 +212,6 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
         return torch.lerp(mean, new, 1 - decay) if mean.is_floating_point() else new
 
     return AveragedModel(net, avg_fn=moved, use_buffers=True)
-
-
-def _one_epoch(job: _Job, epoch: int) -> Tensor:
-    """Take one epoch's steps and return the mean loss of each head, shape (L,)."""
-    progress = (epoch - 1) / job.schedule.epochs
-    rule = job.rule.at(progress)
-    job.net.train()
-    job.fast.train()
-    device = job.data.labels.device
-    steps = len(job.data) // job.schedule.batch_size
-    total = torch.zeros(len(job.net), device=device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        # dropout and the like draw from the global state, and differently in each process
-        torch.manual_seed(epoch_seed(job.seed, epoch) + (job.ranks.rank << 40))
-        for step, (x, y) in enumerate(job.batches(epoch), start=1):
-            total += _step(job, rule, x, y, (epoch - 1) * steps + step - 1, steps)
-            if step % _CHECK_EVERY == 0 or step == steps:
-                job.ranks.average([total])  # so that all processes stop together
-                _check_finite(total)
-    job.ranks.average(b for b in job.run.buffers() if b.is_floating_point())
-    _check_weights(job.net)
-    return total / steps
-
-
-def _step(job: _Job, rule: Rule, x: Tensor, y: Tensor, step: int, steps: int) -> Tensor:
-    """Take one step and return the loss of each head, shape (L,)."""
-    set_rate(job.optimiser, job.schedule, step, job.schedule.epochs * steps)
-    job.optimiser.zero_grad(set_to_none=True)
-    with job.compute.precision(x.device):
-        losses = rule.gradients(job.fast, x, y)
-    job.ranks.average(p.grad for p in job.net.parameters() if p.grad is not None)
-    if job.schedule.clip:
-        for pair in job.net.pairs():
-            nn.utils.clip_grad_norm_(
-                [p for part in pair for p in part.parameters()], job.schedule.clip
-            )
-    job.optimiser.step()
-    if job.average is not None:
-        job.average.update_parameters(job.net)
-    return losses
 
 
 def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
@@ -269,15 +229,40 @@ def _numbers(values: Tensor) -> list[float | None]:
     return [round(value, 6) if math.isfinite(value) else None for value in values.tolist()]
 
 
-def _check_finite(losses: Tensor) -> None:
-    broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
-    if broken:
-        raise _NotFiniteError(f"the loss of module {broken[0] + 1} is not a number")
+def figures(row: Row) -> str:
+    """Return what a progress display says of an epoch.
+
+    Parameters
+    ----------
+    row : dict
+        What :func:`localbook.local.train` gives to ``on_epoch``.
+
+    Returns
+    -------
+    str
+        The last head's accuracy and the mean discord of the modules, as far as they were measured,
+        speed and memory.
+    """
+    known = [value for value in row.get("discord", []) if value is not None]
+    parts = [f"accuracy {row['accuracy'][-1]:.3f}"] if "accuracy" in row else []
+    parts += [f"discord {sum(known) / len(known):.2f}"] if known else []
+    parts.append(f"{row['images_per_s']:.0f} images/s")
+    if row["memory_bytes"] is not None:
+        parts.append(f"{row['memory_bytes'] / 2**30:.1f} GiB")
+    return ", ".join(parts)
 
 
-def _check_weights(net: IsolatedNetwork) -> None:
-    """Raise on broken weights: the last step of an epoch makes some that no loss has seen."""
-    for number, pair in enumerate(net.pairs(), start=1):
-        values = [v for part in pair for v in part.state_dict().values() if v.is_floating_point()]
-        if not all(bool(torch.isfinite(value).all()) for value in values):
-            raise _NotFiniteError(f"a weight of module {number} is not a number")
+def memory_used(device: torch.device) -> int | None:
+    """Return the most memory used so far, in bytes; None where the system does not say.
+
+    On a GPU, what torch's allocator gave out since its peak was last reset; else, what the process
+    held.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Masks
 from localbook.plots.figure import new_figure
 from localbook.plots.style import FOREGROUND, PALETTE, house_style
 
@@ -13,7 +13,7 @@ _COLUMNS = 4
 
 
 @house_style()
-def dependence(matrices: Mapping[str, NDArray[np.bool_]]) -> Figure:
+def dependence(matrices: Mapping[str, Masks]) -> Figure:
     """Draw one square for each method: a mark where module l's update needs module j's weights.
 
     Marks above the diagonal, where an update needs modules that come later, differ from the others

@@ -2,21 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from localbook.arrays import Floats
+from localbook.arrays import Box, Floats, Indices
 from localbook.plots.figure import new_figure
+from localbook.plots.shapes import dots, segments
 from localbook.plots.style import PALETTE, house_style
 
 _DOTS = (PALETTE["green"], PALETTE["vermilion"])
-_LINES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,8 @@ class DepthPanel:
 def boundaries_by_module(
     rows: Mapping[str, Sequence[DepthPanel]],
     points: Floats,
-    labels: NDArray[np.intp],
-    box: tuple[tuple[float, float], tuple[float, float]],
+    labels: Indices,
+    box: Box,
 ) -> Figure:
     """Draw the boundary of every head, one row for each network, one column for each module.
 
@@ -65,48 +61,11 @@ def boundaries_by_module(
     return figure
 
 
-def _panel(axes: Axes, panel: DepthPanel, points: Floats, labels: NDArray[np.intp]) -> None:
+def _panel(axes: Axes, panel: DepthPanel, points: Floats, labels: Indices) -> None:
     for label, colour in enumerate(_DOTS):
-        # One path of segments without length: their caps are the dots, smaller in the page.
-        chosen = points[labels == label]
-        axes.add_collection(
-            LineCollection(
-                list(np.stack([chosen, chosen], axis=1)), colors=colour, linewidths=2,
-                capstyle="round",
-            )
-        )  # fmt: skip
-    for segments, colour, line, width in (
-        (panel.segments, PALETTE["blue"], "-", 1.5),
-        (panel.before, PALETTE["purple"], (0, (3, 2)), 1.1),
-    ):
-        axes.add_collection(
-            LineCollection(list(segments), colors=colour, linestyles=line, linewidths=width)
-        )
+        dots(axes, points[labels == label], colour, 2)
+    segments(axes, panel.segments, PALETTE["blue"], 1.5)
+    segments(axes, panel.before, PALETTE["purple"], 1.1, "--")
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-@house_style()
-def measure_by_module(values: Mapping[str, Floats], ylabel: str, first: int = 1) -> Figure:
-    """Draw a measure at every module: mean over seeds, and the range as a band.
-
-    Parameters
-    ----------
-    values : mapping of a network's name to float array, shape (seeds, n)
-    ylabel : str
-    first : int
-        The module of the first column.
-    """
-    figure = new_figure(6.4, 3.3)
-    axes = figure.subplots()
-    looks = zip(cycle(PALETTE.values()), cycle("so^Dv"), cycle(_LINES), strict=False)
-    for (name, rows), (colour, marker, line) in zip(values.items(), looks, strict=False):
-        place = np.arange(first, first + rows.shape[1])
-        axes.fill_between(place, rows.min(0), rows.max(0), color=colour, alpha=0.15)
-        axes.plot(place, rows.mean(0), color=colour, marker=marker, linestyle=line, label=name)
-    axes.set_xlabel("module")
-    axes.set_ylabel(ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside right center")
-    return figure

@@ -6,14 +6,12 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
+from localbook.plots.shapes import EXPONENTS, INPUTS, label_axes, segments
 from localbook.plots.style import PALETTE, house_style
-
-Array = NDArray[np.float64]
 
 _COLOURS = [PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "ochre")]
 
@@ -34,11 +32,11 @@ class DualPanel:
     """
 
     title: str
-    segments: Array
-    edges: Array
-    used: Array
-    unused: Array = field(default_factory=lambda: np.zeros((0, 2)))
-    names: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    segments: Floats
+    edges: Floats
+    used: Floats
+    unused: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    names: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 @house_style()
@@ -54,25 +52,22 @@ def curves_and_duals(panels: Sequence[DualPanel]) -> Figure:
         figure = new_figure(max(6.4, 2.15 * len(panels)), 4.9)
         rows = figure.subplots(2, len(panels), squeeze=False)
     for upper, lower, panel in zip(*rows, panels, strict=True):
-        colours = _colours_of_directions(panel.edges)
-        for axes, lines in ((upper, panel.segments), (lower, panel.edges)):
-            axes.add_collection(
-                LineCollection(list(lines), colors=colours, linewidths=2, capstyle="round")
-            )
+        _edges(upper, panel.segments, panel.edges)
+        _edges(lower, panel.edges, panel.edges)
         lower.plot(*panel.used.T, "o", color=_COLOURS[0], markersize=5)
         lower.plot(*panel.unused.T, "o", color=_COLOURS[4], markersize=6, fillstyle="none")
         for text, (place, exponent) in panel.names.items():
             upper.text(*place, text, ha="center", va="center", fontsize=9)
             lower.annotate(text, tuple(exponent), (5, 5), textcoords="offset points", fontsize=9)
-        _finish(upper, panel.title, ("$x_1$", "$x_2$"))
-        _finish(lower, "its dual", ("first exponent", "second exponent"))
+        _finish(upper, panel.title, INPUTS)
+        _finish(lower, "its dual", EXPONENTS)
         lower.locator_params(nbins=4)
     return figure
 
 
 @house_style()
 def subdivisions(
-    panels: Mapping[str, Array], names: Mapping[str, tuple[Array, tuple[float, float]]]
+    panels: Mapping[str, Floats], names: Mapping[str, tuple[Floats, tuple[float, float]]]
 ) -> Figure:
     """Draw subdivisions of the same points side by side.
 
@@ -87,20 +82,19 @@ def subdivisions(
     for axes, (title, edges) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        colours = _colours_of_directions(edges)
-        axes.add_collection(LineCollection(list(edges), colors=colours, linewidths=2))
+        _edges(axes, edges, edges)
         axes.plot(*np.array([place for place, _ in names.values()]).T, "o", color=_COLOURS[0])
         for text, (place, offset) in names.items():
             axes.annotate(
                 text, tuple(place), offset, textcoords="offset points", ha="center", va="center"
             )
-        _finish(axes, title, ("first exponent", "second exponent"))
+        _finish(axes, title, EXPONENTS)
     return figure
 
 
 @house_style()
 def graph_and_lift(
-    x: Array, monomials: Mapping[str, Array], roots: Array, lifted: Array, roof: Array
+    x: Floats, monomials: Mapping[str, Floats], roots: Floats, lifted: Floats, roof: Floats
 ) -> Figure:
     """Draw a tropical polynomial in one variable, and the roof over its exponents.
 
@@ -125,7 +119,7 @@ def graph_and_lift(
     left.plot(*roots.T, "o", color=_COLOURS[0])
     margin = 0.08 * np.ptp(top)
     left.set_ylim(top.min() - 4 * margin, top.max() + margin)
-    _label(left, "the function", ("$x$", "value"))
+    label_axes(left, "the function", ("$x$", "value"))
     left.legend()
     floor = lifted[:, 1].min() - 0.3 * max(1.0, float(np.ptp(lifted[:, 1])))
     right.vlines(roof[:, 0], floor, roof[:, 1], color=_COLOURS[0], linestyle=":", linewidth=1)
@@ -133,45 +127,20 @@ def graph_and_lift(
     right.plot(*lifted.T, "o", color=_COLOURS[4], fillstyle="none", markersize=6)
     right.plot(*roof.T, "o", color=_COLOURS[0])
     right.plot(roof[:, 0], np.full(len(roof), floor), "|-", color=_COLOURS[1], markersize=11)
-    _label(right, "its monomials", ("exponent", "coefficient"))
+    label_axes(right, "its monomials", ("exponent", "coefficient"))
     return figure
 
 
-@house_style()
-def curves(x: Array, values: Mapping[str, Array], zeros: Array) -> Figure:
-    """Draw functions of one variable, and mark points on the axis where the first one is zero."""
-    figure = new_figure(6.4, 3.2)
-    axes = figure.subplots()
-    looks = zip(_COLOURS, ("-", "--", "-."), strict=False)
-    for (name, line), (colour, style) in zip(values.items(), looks, strict=False):
-        axes.plot(x, line, color=colour, linestyle=style, label=name)
-    axes.axhline(0, color=PALETTE["purple"], linewidth=0.8)
-    axes.plot(zeros, np.zeros(len(zeros)), "o", color=_COLOURS[0])
-    axes.vlines(
-        zeros, 0, 1, color=PALETTE["purple"], linewidth=0.8, linestyle=":",
-        transform=axes.get_xaxis_transform(),
-    )  # fmt: skip
-    _label(axes, "", ("$x$", "value"))
-    axes.legend()
-    return figure
-
-
-def _colours_of_directions(edges: Array) -> list[str]:
-    """Return a colour for each fifth of the half circle, the same in every picture."""
+def _edges(axes: Axes, pieces: Floats, edges: Floats) -> None:
+    """Draw pieces in the colours of their edges: one for each fifth of the half circle."""
     run = edges[:, 1] - edges[:, 0]
     fifths = np.floor(np.arctan2(run[:, 1], run[:, 0]) / np.pi * 5 + 0.6).astype(int) % 5
-    names = ("blue", "purple", "ochre", "vermilion", "green")
-    return [PALETTE[names[k]] for k in fifths.tolist()]
+    for k, name in enumerate(("blue", "purple", "ochre", "vermilion", "green")):
+        segments(axes, pieces[fifths == k], PALETTE[name], 2, cap="round")
 
 
 def _finish(axes: Axes, title: str, labels: tuple[str, str]) -> None:
     axes.margins(0.1)
     axes.autoscale_view()
     axes.set_aspect("equal", adjustable="datalim")
-    _label(axes, title, labels)
-
-
-def _label(axes: Axes, title: str, labels: tuple[str, str]) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(labels[0])
-    axes.set_ylabel(labels[1])
+    label_axes(axes, title, labels)

@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 
 from localbook.arrays import Floats, Indices
 from localbook.plots.figure import new_figure
+from localbook.plots.shapes import INPUTS, Cap, closed, dots, segments
 from localbook.plots.style import PALETTE, house_style
 
-_CLASSES: tuple[tuple[str, Literal["round", "projecting"]], ...] = (
+_CLASSES: tuple[tuple[str, Cap], ...] = (
     (PALETTE["blue"], "round"),
     (PALETTE["vermilion"], "projecting"),
 )
@@ -56,11 +55,9 @@ def region_panels(panels: Sequence[RegionPanel]) -> Figure:
     figure = new_figure(3.2 * columns, 3.3 * rows)
     for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=True):
         _mosaic(axes, panel.polygons, panel.values)
-        _lines(axes, panel.segments, _BOUNDARY, 2.2)
+        segments(axes, panel.segments, _BOUNDARY, 2.2, cap="round")
         for label, (colour, cap) in enumerate(_CLASSES):
-            chosen = panel.points[panel.labels == label]
-            # Segments of no length: their caps are the dots, at a fifth of the size of markers.
-            _lines(axes, np.stack([chosen, chosen], axis=1), colour, 2.6, cap)
+            dots(axes, panel.points[panel.labels == label], colour, cap=cap)
         _plane(axes, panel.polygons)
         axes.set_title(panel.title)
     return figure
@@ -69,7 +66,7 @@ def region_panels(panels: Sequence[RegionPanel]) -> Figure:
 @house_style()
 def class_map(
     polygons: Sequence[Floats],
-    segments: Floats,
+    boundary: Floats,
     names: Mapping[str, tuple[float, float]],
     marks: Mapping[str, tuple[float, float]],
 ) -> Figure:
@@ -79,53 +76,22 @@ def class_map(
     ----------
     polygons : sequence of float arrays, shape (k, 2)
         The linear regions; only their sides are drawn.
-    segments : float array, shape (m, 2, 2)
-        The boundary.
+    boundary : float array, shape (m, 2, 2)
     names : mapping of a class's name to the place where it is written
     marks : mapping of a point's name to the point
     """
     figure = new_figure(6.0, 5.4)
     axes = figure.subplots()
     axes.add_patch(
-        PathPatch(_closed(polygons), fill=False, edgecolor=_FOLDS, linewidth=0.4, alpha=0.5)
+        PathPatch(closed(polygons), fill=False, edgecolor=_FOLDS, linewidth=0.4, alpha=0.5)
     )
-    _lines(axes, segments, PALETTE["blue"], 1.8)
+    segments(axes, boundary, PALETTE["blue"], cap="round")
     for name, (x, y) in names.items():
         axes.text(x, y, name, fontsize=15, weight="bold", ha="center", va="center")
     for name, (x, y) in marks.items():
         axes.plot(x, y, "o", color=PALETTE["vermilion"])
         axes.annotate(name, (x, y), (6, 6), textcoords="offset points", color=PALETTE["vermilion"])
     _plane(axes, polygons, ("$u$", "$v$"))
-    return figure
-
-
-@house_style()
-def region_counts(
-    steps: Sequence[int], counts: Mapping[str, Sequence[int]], bounds: Mapping[str, float]
-) -> Figure:
-    """Draw how many regions networks have during training, and the most that each could have.
-
-    Parameters
-    ----------
-    steps : sequence of int
-    counts : mapping of a network's name to its counts, one for each step
-    bounds : mapping of the same names to the bound, drawn dashed
-    """
-    figure = new_figure()
-    axes = figure.subplots()
-    for number, (name, values) in enumerate(counts.items()):
-        colour = list(PALETTE.values())[number]
-        axes.plot(steps, values, color=colour, marker="os^D"[number], label=name)
-        axes.axhline(bounds[name], color=colour, linestyle="--", linewidth=1.2)
-        place = (1, bounds[name])
-        axes.annotate(
-            f"bound for {name}", place, (0, 3), ("axes fraction", "data"), "offset points",
-            ha="right", fontsize=8, color=colour,
-        )  # fmt: skip
-    axes.set_yscale("log")
-    axes.set_xlabel("training step")
-    axes.set_ylabel("linear regions in the box")
-    axes.legend()
     return figure
 
 
@@ -138,7 +104,7 @@ def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats) -> None:
             if len(chosen):
                 axes.add_patch(
                     PathPatch(
-                        _closed([polygons[k] for k in chosen.tolist()]),
+                        closed([polygons[k] for k in chosen.tolist()]),
                         facecolor=(colour, 0.1 * level),
                         edgecolor=(colour, 0.6),
                         linewidth=0.35,
@@ -146,36 +112,10 @@ def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats) -> None:
                 )
 
 
-def _closed(polygons: Sequence[Floats]) -> Path:
-    """Return closed polygons as one path."""
-    codes = [[Path.MOVETO, *[Path.LINETO] * (len(p) - 1), Path.CLOSEPOLY] for p in polygons]
-    corners = [np.vstack([p, p[:1]]) for p in polygons]
-    return Path(np.concatenate(corners), np.concatenate(codes))
-
-
-def _lines(
-    axes: Axes,
-    segments: Floats,
-    colour: str,
-    width: float,
-    cap: Literal["round", "projecting"] = "round",
-) -> None:
-    """Draw segments, shape (m, 2, 2), as one path."""
-    if not len(segments):
-        return
-    codes = np.tile([Path.MOVETO, Path.LINETO], len(segments))
-    path = Path(segments.reshape(-1, 2), codes)
-    path.should_simplify = False
-    axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, capstyle=cap))
-
-
-def _plane(
-    axes: Axes, polygons: Sequence[Floats], names: tuple[str, str] = ("$x_1$", "$x_2$")
-) -> None:
+def _plane(axes: Axes, polygons: Sequence[Floats], names: tuple[str, str] = INPUTS) -> None:
     """Fit the axes to the polygons, with equal units."""
     corners = np.concatenate(list(polygons))
     axes.set_xlim(corners[:, 0].min(), corners[:, 0].max())
     axes.set_ylim(corners[:, 1].min(), corners[:, 1].max())
     axes.set_aspect("equal")
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
+    axes.set(xlabel=names[0], ylabel=names[1])

@@ -58,24 +58,7 @@ def _bare(root: ET.Element) -> ET.Element:
         element.tag = element.tag.rpartition("}")[2]
         element.text = element.tail = None
         element.attrib = {k.rpartition("}")[2]: _short(k, v) for k, v in element.attrib.items()}
-    for element in list(root.iter()):
-        _join_lines(element)
     return root
-
-
-def _join_lines(parent: ET.Element) -> None:
-    """Make one path of neighbouring ones that are drawn alike, such as a collection's segments."""
-    last: ET.Element | None = None
-    for element in list(parent):
-        look = {k: v for k, v in element.attrib.items() if k != "d"}
-        plain = "fill:none" in look.get("style", "") and "opacity" not in look["style"]
-        if element.tag != "path" or not plain or "id" in look:
-            last = None
-        elif last is not None and last.attrib == look | {"d": last.attrib["d"]}:
-            last.attrib["d"] += element.attrib["d"]
-            parent.remove(element)
-        else:
-            last = element
 
 
 def _short(name: str, value: str) -> str:

@@ -30,8 +30,8 @@ def slider(
     """Display one still picture for each value, and a slider that chooses among them.
 
     Works in the book's page, JupyterLab and Colab; without JavaScript the picture of ``start``
-    stands there alone. :func:`explore` draws the same live. Fix the limits of the axes in ``draw``:
-    what frames draw alike is stored once, and nothing jumps when the slider moves.
+    stands there alone. Fix the limits of the axes in ``draw``: what frames draw alike is stored
+    once, and nothing jumps when the slider moves.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def slider(
     """
     from IPython.display import display
 
-    names = check_values(values, label)
+    names = _names_of(values, label)
     if not 0 <= start < len(values):
         raise ConfigError(f"start={start} must count from 0 to {len(values) - 1}.")
     alts = [alt if isinstance(alt, str) else alt(value) for value in values]
     for text in alts:
         check_alt(text)
-    picture = stack([drawing(call(draw, value), "frame") for value in values], start)
+    picture = stack([drawing(_called(draw, value), "frame") for value in values], start)
     picture.attrib |= {"role": "img", "aria-label": alts[start]}
     picture.set("style", f"max-width:100%;height:auto;{picture.get('style')}")
     own_alts = None if isinstance(alt, str) else alts
@@ -73,7 +73,7 @@ def slider(
     display({"text/html": page, "text/plain": plain}, raw=True)
 
 
-def check_values(values: Sequence[Value], label: str) -> list[str]:
+def _names_of(values: Sequence[Value], label: str) -> list[str]:
     """Return how the values of a slider read, or refuse them."""
     names = [str(value) for value in values]
     if len(names) < 2 or len(set(names)) < len(names):
@@ -83,7 +83,7 @@ def check_values(values: Sequence[Value], label: str) -> list[str]:
     return names
 
 
-def call(draw: Callable[[Value], Figure], value: Value) -> Figure:
+def _called(draw: Callable[[Value], Figure], value: Value) -> Figure:
     """Return the figure of a value, or say that there is none."""
     figure: object = draw(value)
     if not isinstance(figure, Figure):

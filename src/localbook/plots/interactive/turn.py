@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from localbook.arrays import Floats
+from localbook.arrays import Floats, Indices
 from localbook.errors import ConfigError
 from localbook.plots.figure import check_alt
 from localbook.plots.style import PALETTE
@@ -45,7 +45,7 @@ class Body:
 
     label: str
     vertices: Floats
-    faces: Sequence[NDArray[np.intp]]
+    faces: Sequence[Indices]
     colour: str = "blue"
     translucent: bool = False
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
-from localbook.tropical.zonotopes.chambers import planar
 from localbook.tropical.zonotopes.nearest import nearest_points
+from localbook.tropical.zonotopes.planar import planar
 from localbook.tropical.zonotopes.zonotope import Zonotope
 
 _CLIMBERS = 32  # vertices of each zonotope to climb from

@@ -200,11 +200,16 @@ def _moved(points: Floats, shift: Floats) -> Floats:
 
 
 def _in_their_span(vectors: Floats) -> Floats:
-    """Return unit vectors along these, shape (p, d), in coordinates of their span, (p, r)."""
+    """Return vectors (p, d) without the coordinates (p, d - r) that the others determine."""
     if not len(vectors):
         return np.zeros((0, 0))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     _, sizes, axes = np.linalg.svd(unit, full_matrices=False)
-    rank = int((sizes > TOLERANCE.flat * sizes[0]).sum())
-    inside: Floats = unit if rank == vectors.shape[1] else unit @ axes[:rank].T
-    return inside
+    flat = TOLERANCE.flat if unit.shape[1] < 4 else TOLERANCE.coplanar
+    rank = int((sizes > flat * sizes[0]).sum())
+    if rank == vectors.shape[1]:
+        return vectors
+    from scipy.linalg import qr  # half a second, which few zonotopes need
+
+    # Leaving out coordinates keeps the numbers as they are, which turning them would not.
+    return vectors[:, np.sort(qr(axes[:rank], mode="r", pivoting=True)[1][:rank])]

@@ -119,11 +119,10 @@ def _traced(step: Callable[..., Any], inputs: tuple[Any, ...]) -> GraphModule:
     try:
         graph: GraphModule = make_fx(step)(*inputs)
     except RuntimeError as error:
-        if "tracing tensor" not in str(error):
-            raise
+        reason = str(error).partition("\n")[0]
         raise ConfigError(
-            "a module, local loss or distance looks at values of tensors, as .item() does, so its "
-            "step cannot be compiled; train without compile."
+            "the step of a module cannot be written down as operations on tensors, perhaps because "
+            f"it looks at their values as .item() does ({reason}); train without compile."
         ) from error
     return graph
 
