@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.hull import extreme_points
+from localbook.tropical.points import same_points
 from localbook.tropical.polynomials.text import written
 from localbook.tropical.tolerance import TOLERANCE, finite
-from localbook.tropical.zonotopes import same_points
 
 _BLOCK = 1 << 20  # products held at once
 

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
+from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
 from localbook.tropical.polynomials.subdivision import Subdivision, dual_subdivision
 from localbook.tropical.tolerance import TOLERANCE, finite
-from localbook.tropical.zonotopes import orthogonal_basis
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ import numpy as np
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.hull import affine_span, extreme_points
+from localbook.tropical.hull import extreme_points
+from localbook.tropical.points import affine_span, same_points
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.labels import same_points
 from localbook.tropical.zonotopes.zonotope import Zonotope
 
 MOST = 62

@@ -3,7 +3,7 @@
 import numpy as np
 
 from localbook.arrays import Floats
-from localbook.tropical.zonotopes.directions import orthogonal_basis
+from localbook.tropical.points import orthogonal_basis
 
 
 def volume(vectors: Floats) -> float:
