@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from localbook.errors import ConfigError
-<<<<<<< HEAD
 from localbook.local import (
     BP,
     SGR,
@@ -25,13 +24,6 @@ from localbook.local import (
     small_vit,
     split,
 )
-=======
-from localbook.local import BP, SGR, CheckpointedBP, ConvNet, IsolatedNetwork, PlainLocal, Rule
-from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
-from localbook.local.networks.heads import add_heads
-from localbook.local.networks.models import small_vit
-from localbook.local.networks.split import split
->>>>>>> main
 
 N, FLOAT = 6, 4
 
@@ -182,14 +174,9 @@ def half(layer: nn.Module) -> nn.Module:
 def test_networks_with_computed_weights_are_cut_measured_and_trained(kind: object) -> None:
     torch.manual_seed(0)
     x, y = images()
-    layers = [
-        kind(nn.Conv2d(3, 8, 3)),
-        nn.Tanh(),
-        kind(nn.Conv2d(8, 8, 3)),
-        nn.Tanh(),
-        nn.Flatten(),
-    ]
-    model = nn.Sequential(*layers, nn.Linear(8 * 12 * 12, 10))
+    first, second = kind(nn.Conv2d(3, 8, 3)), kind(nn.Conv2d(8, 8, 3))
+    last = (nn.Tanh(), nn.Flatten(), nn.Linear(8 * 12 * 12, 10))
+    model = nn.Sequential(first, nn.Tanh(), second, *last)
     net = add_heads(split(model, 2, x, at=["1"]).modules, "linear", x, y, seed=0)
     for derivative in ("double_backward", "forward_over_reverse"):
         rule = SGR(1.0, derivative=derivative)

@@ -206,9 +206,11 @@ FAMILIES = (  # the smallest of each; all 80 were tried once, see split
     *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf"),
     *("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "vit_b_32"),
 )
+WITHOUT_AUX = {"aux_logits": False, "init_weights": False}
 MORE = {
+    "googlenet": WITHOUT_AUX,
+    "inception_v3": WITHOUT_AUX,
     "vit_b_32": {"image_size": 64},
-    **dict.fromkeys(("googlenet", "inception_v3"), {"aux_logits": False, "init_weights": False}),
 }
 
 
