@@ -47,6 +47,16 @@ def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Saved
     ------
     ConfigError
         If the rule hides its saved tensors: it differentiates by torch.func.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet((4, 4, 4), (1, 1, 1)).build(in_channels=1, classes=10, seed=0)
+    >>> x, y = torch.zeros(8, 1, 8, 8), torch.arange(8)
+    >>> bp, sgr = (local.saved_bytes(rule, net, x, y) for rule in (local.BP(), local.SGR()))
+    >>> sgr.peak < bp.peak
+    True
     """
     ledger = _watched(rule, net, x, y)
     return SavedBytes(ledger.peak, tuple(ledger.peak_of[number] for number in range(len(net))))

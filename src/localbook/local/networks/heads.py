@@ -62,17 +62,18 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
 @contextmanager
 def _known_operations() -> Iterator[None]:
     """Keep modules from fused kernels, of attention and LSTM, in which the counter sees nothing."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
+    kernels, fast = (torch.backends.mkldnn, torch.backends.cudnn), torch.backends.mha
+    before = [kernel.enabled for kernel in kernels], fast.get_fastpath_enabled()
     try:
-        off = [
-            torch.backends.mkldnn.flags(enabled=False),
-            torch.backends.cudnn.flags(enabled=False),
-        ]
-        with sdpa_kernel(SDPBackend.MATH), off[0], off[1]:
+        for kernel in kernels:
+            kernel.enabled = False
+        fast.set_fastpath_enabled(False)
+        with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+        for kernel, enabled in zip(kernels, before[0], strict=True):
+            kernel.enabled = enabled
+        fast.set_fastpath_enabled(before[1])
 
 
 def _of_vector(*shapes: Any, **_: Any) -> int:
@@ -154,6 +155,17 @@ def add_heads(
     ------
     ConfigError
         If the last module does not give class scores, or fewer of them than the labels need.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> last = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 6 * 6, 10))
+    >>> stages = [torch.nn.Conv2d(1, 8, 3), last]
+    >>> x, y = torch.zeros(4, 1, 8, 8), torch.arange(4)
+    >>> net = local.add_heads(stages, "linear", x, y, seed=0)
+    >>> len(net.heads)
+    2
     """
     outputs = []
     with evaluating(*modules), torch.no_grad():

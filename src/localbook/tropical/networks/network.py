@@ -28,6 +28,15 @@ class ReLUNetwork:
     ------
     ConfigError
         If the shapes do not chain, or a number is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> net(np.array([[2.0, 1.0], [-1.0, 0.0]])).tolist()
+    [[3.0, 1.0], [0.0, 0.0]]
     """
 
     weights: tuple[Floats, ...]

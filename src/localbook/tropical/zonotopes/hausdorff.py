@@ -39,6 +39,15 @@ def hausdorff(first: Zonotope, second: Zonotope) -> tuple[float, float]:
     References
     ----------
     .. [1] R. Schneider, "Convex Bodies: The Brunn-Minkowski Theory", lemma 1.8.14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> square = tropical.Zonotope(np.eye(2), np.zeros(2))
+    >>> lower, upper = tropical.hausdorff(square, tropical.Zonotope(2 * np.eye(2), np.zeros(2)))
+    >>> round(lower, 6) == round(upper, 6) == round(2**0.5, 6)
+    True
     """
     if first.dimension != second.dimension:
         raise GeometryError(

@@ -32,6 +32,17 @@ class Zonotope:
     ------
     GeometryError
         If an array has another shape or entries that are not finite, or d = 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> square = tropical.Zonotope(np.eye(2), np.zeros(2))
+    >>> hexagon = tropical.Zonotope(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.zeros(2))
+    >>> len(square.vertices()), len(hexagon.vertices())
+    (4, 6)
+    >>> hexagon.support([1.0, 0.0]).item()
+    2.0
     """
 
     generators: Floats
