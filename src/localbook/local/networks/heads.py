@@ -62,7 +62,8 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
 @contextmanager
 def _known_operations() -> Iterator[None]:
     """Keep modules from fused kernels, of attention and LSTM, in which the counter sees nothing."""
-    kernels, fast = (torch.backends.mkldnn, torch.backends.cudnn), torch.backends.mha
+    kernels: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
+    fast = torch.backends.mha
     before = [kernel.enabled for kernel in kernels], fast.get_fastpath_enabled()
     try:
         for kernel in kernels:
