@@ -25,12 +25,13 @@ pdf: book ## The whole book as one PDF, with bookmarks
 check: $(READY) ## Lint, types, and what a change can affect, in two minutes; SINCE=main
 	$(BIN)/python -m tools.check --since $(or $(SINCE),HEAD)
 
-test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
+test: $(READY) ## Lint, type-check, and run every test, notebook and docstring's example
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
-		--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 tests book
+		--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 \
+		--doctest-modules tests book src
 
 test-launch: $(READY) ## Run every notebook alone where localbook is missing (make test runs two)
 	$(BIN)/python -m tools.fresh

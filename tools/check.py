@@ -23,7 +23,7 @@ PAGES = ("book/", "_config.yml", "_toc.yml", "CHANGELOG.md", "CITATION.cff")
 LINT = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 OPTIONS = (
     f"-q --no-loadscope-reorder --dist loadfile -n {os.cpu_count()} --nbval --nbval-current-env "
-    "--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300"
+    "--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 --doctest-modules"
 )
 
 
@@ -45,8 +45,12 @@ def affected(files: Iterable[Path]) -> list[Path]:
         took = times.get(str(path.relative_to(ROOT)), {"wall_s": 0})
         return steps[path], took["wall_s"], path
 
+    def runs(path: Path) -> bool:
+        example = ROOT / "src" in path.parents and path.suffix == ".py" and not steps[path]
+        return example or path.match("test_*.py") or path.suffix == ".ipynb"
+
     found = (path for path in steps if path.exists() and "browser" not in path.parts)
-    tests = (p for p in found if p.match("test_*.py") or p.suffix == ".ipynb")
+    tests = filter(runs, found)
     return sorted(tests, key=order)
 
 

@@ -75,15 +75,9 @@ def test_alt_text_is_escaped_and_must_say_something():
             plots.svg(plots.isolation_diagram(), short)
 
 
-def test_show_displays_html_and_the_alt_text(monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
-    plots.show(plots.isolation_diagram(), ALT, note="from <here>")
-    assert shown[0]["text/plain"] == f"Figure: {ALT}"
-    assert "<figcaption>from &lt;here&gt;</figcaption>" in shown[0]["text/html"]
-
-
-def test_drawing_leaves_matplotlib_as_it_was():
+def test_show_displays_html_and_the_alt_text_and_leaves_matplotlib_as_it_was(outputs):
     before = dict(mpl.rcParams)
-    plots.svg(plots.isolation_diagram(), ALT)
+    plots.show(plots.isolation_diagram(), ALT, note="from <here>")
     assert dict(mpl.rcParams) == before
+    assert outputs[0]["text/plain"] == f"Figure: {ALT}"
+    assert "<figcaption>from &lt;here&gt;</figcaption>" in outputs[0]["text/html"]

@@ -93,6 +93,17 @@ def train(
         after the last good epoch, and so is the checkpoint.
     ConfigError
         When network, data, rule, device or checkpoint do not fit each other.
+
+    Examples
+    --------
+    >>> from localbook import data, local
+    >>> digits = data.DeviceImages(data.load("digits", "train", limit=200), "cpu")
+    >>> held_out = data.DeviceImages(data.load("digits", "val"), "cpu", stats=digits.stats)
+    >>> net = local.ConvNet((8, 8), (1, 2)).build(in_channels=1, classes=10, seed=0)
+    >>> schedule = local.Schedule(epochs=2, batch_size=50, lr=0.05)
+    >>> rows = local.train(net, local.SGR(weight=3.0), digits, held_out, schedule, seed=0)
+    >>> len(rows), len(rows[-1]["accuracy"])
+    (2, 2)
     """
     job = _Job.checked(net, rule, data, held_out, schedule, seed, compute or Compute())
     run = job.run
