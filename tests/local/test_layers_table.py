@@ -282,7 +282,10 @@ DERIVATIVES = ("double_backward", "forward_over_reverse")
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_rule_agrees_with_plain_autograd(name):
     for weight, rules in {
-        WEIGHT: [SGR(WEIGHT, derivative=derivative) for derivative in DERIVATIVES],
+        WEIGHT: [
+            *(SGR(WEIGHT, derivative=derivative) for derivative in DERIVATIVES),
+            SGR(WEIGHT, recompute=True),
+        ],
         0.0: [BP(), CheckpointedBP()],
     }.items():
         expected = by_autograd(weight, *network(name))

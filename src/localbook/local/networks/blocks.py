@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
+from localbook.local.networks.replay import buffers_of, evaluating
 from localbook.local.networks.split import Inspection, between_layers, parts
 
 
@@ -31,10 +31,16 @@ def blocks(model: nn.Module, example: Tensor) -> tuple[nn.Module, ...]:
     """
     if isinstance(model, Chain):
         return tuple(model)
+    before = buffers_of(model)
+    devices = [example.device] if example.device.type == "cuda" else []
     try:
-        look = Inspection.of(model, example)
+        with torch.random.fork_rng(devices):  # a look leaves no trace
+            look = Inspection.of(model, example)
     except ConfigError:
         return (model,)
+    finally:
+        for name, buffer in model.named_buffers():
+            buffer.copy_(before[name])
     chosen = between_layers(look)
     if not chosen:
         return (model,)
