@@ -168,20 +168,6 @@ def join(parts: Sequence[Polygons]) -> Polygons:
     return Polygons(np.concatenate([part.corners for part in parts], axis=1), _starts(sizes))
 
 
-def group_points(points: Floats, tolerance: float) -> Indices:
-    """Return numbers (n,), equal for points (2, n) no farther apart than ``tolerance`` or so."""
-    x, y = points
-    order = np.argsort(x)
-    column = np.empty(len(x), dtype=np.intp)
-    column[order] = np.cumsum(np.diff(x[order], prepend=-np.inf) > tolerance)
-    order = np.lexsort((y, column))
-    fresh = np.diff(y[order], prepend=-np.inf) > tolerance
-    fresh |= np.diff(column[order], prepend=-1) != 0
-    group = np.empty(len(x), dtype=np.intp)
-    group[order] = np.cumsum(fresh) - 1
-    return group
-
-
 def _starts(sizes: Indices) -> Indices:
     start = np.zeros(len(sizes) + 1, dtype=np.intp)
     np.cumsum(sizes, out=start[1:])
