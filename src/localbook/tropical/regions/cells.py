@@ -107,19 +107,7 @@ def square_cell(first: Layer) -> Cells:
 def cut_layer(cells: Cells, layer: Layer, prune: Prune | None = None) -> Cells:
     """Cut cells until a layer is affine on each, and return them with the next layer on them.
 
-    Parameters
-    ----------
-    cells : Cells
-        With the pre-activations of the layer as ``maps`` (4, width, m).
-    layer : Layer
-        The next one, of k outputs.
-    prune : callable, optional
-        Decides which cells to drop; neurons without outgoing weights are then not cut along.
-
-    Returns
-    -------
-    Cells
-        With the pre-activations of the next layer as ``maps`` (4, k, m').
+    ``prune`` decides which cells to drop; neurons without outgoing weights are then not cut along.
     """
     done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(layer[0]), 0)))]
     size = max(layer[0].shape)

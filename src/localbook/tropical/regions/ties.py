@@ -30,23 +30,12 @@ from localbook.tropical.tolerance import TOLERANCE
 
 @dataclass(frozen=True)
 class Ties:
-    """Where two classes tie for the top score.
+    """Where two classes tie for the top score, on segments and all over polygons."""
 
-    Attributes
-    ----------
-    ends : ndarray (2 coordinates, 2 ends, m)
-        Of segments.
-    classes : ndarray (m, 2)
-        The two classes of each segment, smaller first.
-    areas : list of ndarray (2, corners)
-        Polygons all over which two classes tie.
-    area_classes : ndarray (len(areas), 2)
-    """
-
-    ends: Floats
-    classes: Indices
-    areas: list[Floats]
-    area_classes: Indices
+    ends: Floats  # (2 coordinates, 2 ends, m)
+    classes: Indices  # (m, 2), smaller first
+    areas: list[Floats]  # (2, corners) each
+    area_classes: Indices  # (len(areas), 2)
 
 
 def ties_on_square(layers: Sequence[Layer]) -> Ties:

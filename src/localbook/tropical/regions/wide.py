@@ -36,12 +36,7 @@ LIFT = 2.0
 
 @dataclass(frozen=True)
 class Tiles:
-    """Boxes centre +- half in the plane.
-
-    Attributes
-    ----------
-    centre, half : ndarray (2, m)
-    """
+    """Boxes centre +- half in the plane, both (2, m)."""
 
     centre: Floats
     half: Floats
@@ -139,18 +134,7 @@ def _placed(found: Ties, tile: Tiles) -> Ties:
 
 
 def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list[Ranges]]]:
-    """Yield tiles, one at a time, that cover all ties for the top score in [-1, 1]^2.
-
-    Parameters
-    ----------
-    layers : sequence of AffineLayer
-        With ReLUs between them; the first takes two inputs.
-
-    Yields
-    ------
-    Tiles, list of Ranges
-        One tile each, with the ranges of all pre-activations and of the scores on it.
-    """
+    """Yield tiles that cover all ties in [-1, 1]^2, and the ranges of all layers on each."""
     waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
     while waiting:
         tiles = waiting.pop()
