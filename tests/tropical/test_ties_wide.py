@@ -25,14 +25,14 @@ def widened(network, box, count=600):
     return ReLUNetwork(weights, (np.append(network.biases[0], shifts), *network.biases[1:]))
 
 
-@pytest.mark.parametrize("widths", [(2, 4, 4, 2), (2, 5, 4, 3), (2, 3, 3, 3, 3)])
+@pytest.mark.parametrize("widths", [(2, 4, 4, 2), (2, 5, 4, 3), (2, 2, 3, 3, 3)])
 @pytest.mark.parametrize("seed", range(2))
 def test_no_tie_of_any_activation_pattern_is_missed(widths, seed):
     network = balanced(*widths, seed=seed)
     assert_equal_to_reference(network, BOX, decision_boundary(widened(network, BOX), BOX))
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=15)
 @given(small_integer_networks(classes=(2, 3)))
 def test_degenerate_networks_miss_no_tie_either(network):
     assert_equal_to_reference(network, BOX, decision_boundary(widened(network, BOX), BOX))

@@ -71,7 +71,7 @@ class Polygons:
         return np.split(self.corners, self.start[1:-1], axis=1) if len(self) else []
 
     def values(self, maps: Floats) -> Floats:
-        """Return affine functions, coefficients of x, y, 1 in ``maps`` (3, ..., m), at all corners."""
+        """Return affine functions, coefficients of x, y, 1 in ``maps``, at all corners (..., n)."""
         x, y = self.corners
         out = np.take(maps[0], self.owner, axis=-1)
         out *= x
