@@ -25,7 +25,7 @@ pdf: book ## The whole book as one PDF, with bookmarks
 check: $(READY) ## Lint, types, and what a change can affect, in two minutes; SINCE=main
 	$(BIN)/python -m tools.check --since $(or $(SINCE),HEAD)
 
-test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
+test: $(READY) ## Lint, type-check, and run every test, notebook and docstring's example
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

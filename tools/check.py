@@ -39,6 +39,8 @@ def affected(files: Iterable[Path]) -> list[Path]:
     steps = imports.reached(files)
     if any(str(path.relative_to(ROOT)).startswith(PAGES) for path in steps if not steps[path]):
         steps |= dict.fromkeys((ROOT / "tests" / "book").glob("test_*.py"), 1)
+    if any(ROOT / "src" in path.parents for path in steps if not steps[path]):
+        steps[ROOT / "tests" / "test_examples.py"] = 1
     times = trust.read_times(ROOT)
 
     def order(path: Path) -> tuple[int, float, Path]:

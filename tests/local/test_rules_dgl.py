@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.local import ConvNet, PlainLocal
-from localbook.local.rules import dgl_head, with_dgl_heads
+from localbook.local import ConvNet, PlainLocal, dgl_head, with_dgl_heads
 
 
 @pytest.mark.parametrize("side", [1, 6, 32])

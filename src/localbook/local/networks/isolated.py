@@ -26,6 +26,17 @@ class IsolatedNetwork(nn.Module):
     ------
     ConfigError
         If there are no modules, or not one head for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> stages = [torch.nn.Linear(4, 6), torch.nn.Linear(6, 6)]
+    >>> net = local.IsolatedNetwork(stages, heads=[torch.nn.Linear(6, 3), torch.nn.Linear(6, 3)])
+    >>> x, y = torch.zeros(5, 4), torch.zeros(5, dtype=torch.int64)
+    >>> _ = local.PlainLocal().gradients(net, x, y)
+    >>> all(weight.grad is not None for weight in net.parameters())
+    True
     """
 
     def __init__(self, modules: Sequence[nn.Module], heads: Sequence[nn.Module]) -> None:
@@ -76,6 +87,14 @@ class ConvNet:
         Output channels of each module.
     strides : tuple of int
         Stride of each module's convolution.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet(widths=(8, 16), strides=(1, 2)).build(in_channels=1, classes=10, seed=0)
+    >>> [tuple(scores.shape) for scores in net.all_scores(torch.zeros(5, 1, 8, 8))]
+    [(5, 10), (5, 10)]
     """
 
     widths: tuple[int, ...]

@@ -108,6 +108,16 @@ def tropical_attack(
     ConfigError
         If the model does not begin with an nn.Linear that takes such inputs, or as for
         :func:`localbook.tropical.attacks.gradient.fgsm`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import tropical
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> x, y = torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    >>> found = tropical.tropical_attack(model, x, y, eps=0.1, weight_eps=0.1)
+    >>> bool(found.eta.abs().max() <= 0.1)
+    True
     """
     first, rest = split_first(model, x)
     check_batch(model, x, y)

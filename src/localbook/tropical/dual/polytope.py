@@ -77,6 +77,15 @@ def dual_polytope(
     ConfigError
         If the network does not have exactly one hidden layer, there are not two different classes
         of it to compare, or the form is another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> [len(z.generators) for z in tropical.dual_polytope(net).zonotopes]
+    [2, 2]
     """
     branches = _branches(as_network(model), classes, form)
     lifted = bool(branches.generators[..., -1].any() or branches.shifts[:, -1].any())
@@ -102,6 +111,15 @@ def decision_polynomial(
         As :func:`dual_polytope`.
     GeometryError
         If a branch may have millions of monomials.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> len(tropical.decision_polynomial(net).exponents)
+    3
     """
     branches = _branches(as_network(model), classes, form)
     _check_size(branches)

@@ -41,6 +41,15 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     ConfigError
         If a layer is of another kind or in training mode, the input shape is needed or wrong, or
         the model computes something else than its layers in turn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import tropical
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> net = tropical.from_torch(model)
+    >>> [weight.shape for weight in net.weights]
+    [(3, 2), (2, 3)]
     """
     import torch
 

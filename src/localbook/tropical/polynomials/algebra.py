@@ -250,6 +250,13 @@ def variables(count: int) -> tuple[TropicalPolynomial, ...]:
     ------
     GeometryError
         If ``count`` is not a whole number from 1 up.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> x, y = tropical.variables(2)
+    >>> print(x + y * y + 1)
+    max(1, 2 x2, x1)
     """
     if not isinstance(count, int) or count < 1:
         raise GeometryError(f"there are no {count!r} variables; ask for 1 or more.")

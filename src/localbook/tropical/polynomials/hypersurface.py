@@ -52,6 +52,14 @@ def hypersurface(polynomial: TropicalPolynomial, box: ArrayLike) -> Hypersurface
     ------
     GeometryError
         If there are not two or three variables, or the box is empty.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> x, y = tropical.variables(2)
+    >>> line = tropical.hypersurface(x + y + 0, [(-1, 1), (-1, 1)])
+    >>> len(line.segments)
+    3
     """
     dimension = polynomial.dimension
     if dimension not in (2, 3):

@@ -49,6 +49,14 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
     References
     ----------
     .. [1] D. Maclagan, B. Sturmfels, "Introduction to Tropical Geometry", 2015, proposition 3.1.6.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> x, y = tropical.variables(2)
+    >>> cells = tropical.dual_subdivision(x * x + y * y + 1 * x * y + 0).cells
+    >>> len(cells)
+    2
     """
     span = affine_span(polynomial.exponents)
     plane = np.column_stack([span.coordinates, np.ones(len(span.coordinates))])

@@ -69,6 +69,16 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
         If the model cannot be converted or does not take two inputs.
     GeometryError
         If the box has no area, or there is only one class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> boundary = tropical.decision_boundary(net, ((-1, 1), (-1, 1)))
+    >>> boundary.segments.shape
+    (3, 2, 2)
     """
     view, network = window(box, as_network(model))
     network = _centred(network)

@@ -105,6 +105,15 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
         If the model cannot be converted or does not take two inputs.
     GeometryError
         If the box has no area.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> len(tropical.linear_regions(net, ((-1, 1), (-1, 1))))
+    4
     """
     network = as_network(model)
     view, on_square = window(box, network)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from localbook.errors import ConfigError, TrainingError
 from localbook.fit import fit, mlp
@@ -94,16 +95,17 @@ def _train(
             f"points in R^{x.shape[1]} with labels up to {y.max()} do not fit a network of "
             f"{start.inputs} inputs and {start.classes} classes (labels 0 to {start.classes - 1})."
         )
-    net = mlp((start.inputs, len(start.biases[0]), start.classes), seed).to(x.device)
-    layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+    net = mlp((start.inputs, len(start.biases[0]), start.classes), seed=0)
+    layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     with torch.no_grad():
         for layer, w, b in zip(layers, start.weights, start.biases, strict=True):
             layer.weight.copy_(torch.from_numpy(w))
             layer.bias.copy_(torch.from_numpy(b))
+    net.to(x.device)
     weights = [layer.weight for layer in layers]
-    kept = [torch.from_numpy(m).to(x.device, torch.float32) for m in masks]
+    kept = [torch.from_numpy(m).to(x) for m in masks]
 
-    def hold(_: int) -> None:
+    def hold(step: int) -> None:
         for w, k in zip(weights, kept, strict=True):
             w.mul_(k)  # Adam's momentum would bring pruned weights back
 
@@ -116,17 +118,15 @@ def _train(
             batch_size=training.batch_size,
             lr=training.lr,
             seed=seed,
-            parameters=[p for p in net.parameters() if training.biases or p.ndim > 1],
+            parameters=None if training.biases else weights,
             after_step=hold,
         )
     except TrainingError as error:
-        raise TrainingError(
-            f"the loss of round {number} is not a number: take a smaller lr than {training.lr:g}."
-        ) from error
-    return ReLUNetwork(
-        tuple(w.detach().cpu().double().numpy() for w in weights),
-        tuple(layer.bias.detach().cpu().double().numpy() for layer in layers),
+        raise TrainingError(f"round {number}: {error}") from error
+    first, second, *biases = (
+        t.detach().cpu().double().numpy() for t in (*weights, *(layer.bias for layer in layers))
     )
+    return ReLUNetwork((first, second), tuple(biases))
 
 
 def accuracy(network: ReLUNetwork, x: ArrayLike, y: ArrayLike) -> float:
