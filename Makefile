@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 
 # Networks of this size gain nothing from threads, and on a busy machine threads that wait for each
 # other cost minutes; with one, results do not depend on the number of cores either.
-book test test-browser test-launch notebooks: export OMP_NUM_THREADS ?= 1
+book check test test-browser test-launch notebooks: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test test-browser test-launch lab notebooks pins clean
+.PHONY: help book pdf check links test test-browser test-launch lab notebooks pins clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,7 +22,10 @@ pdf: book ## The whole book as one PDF, with bookmarks
 	$(BIN)/python -m tools.browser
 	$(BIN)/python -m tools.pdf
 
-test: $(READY) ## Lint, type-check, and run every unit, property and notebook test
+check: $(READY) ## Lint, types, and what a change can affect, in two minutes; SINCE=main
+	$(BIN)/python -m tools.check --since $(or $(SINCE),HEAD)
+
+test: $(READY) ## Lint, type-check, and run every test, notebook and docstring's example
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,6 +38,9 @@ test-launch: $(READY) ## Run every notebook alone where localbook is missing (ma
 test-browser: $(READY) ## Drive the built pages with a headless Chromium, installing one if there is none
 	$(BIN)/python -m tools.browser
 	$(BIN)/python -m pytest tests/browser
+
+links: $(READY) ## Ask every address that the pages link to
+	$(BIN)/python -m tools.book links
 
 lab: $(READY) ## Open the book in JupyterLab
 	$(BIN)/jupyter lab book

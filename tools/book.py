@@ -2,6 +2,7 @@
 
     python -m tools.book build      execute what changed, then build the HTML
     python -m tools.book refresh    execute every notebook in place, to commit its outputs
+    python -m tools.book links      ask every address that the pages link to
 
 Executed copies are kept in _build/executed; a notebook runs again when its own source, the
 library, the run records or the pins have changed since its last good execution.
@@ -84,6 +85,7 @@ def execute(notebook: Path, target: Path) -> None:
             str(running),
             cwd=str(notebook.parent),
             kernel_name="python3",
+            start_timeout=600,  # on a busy machine a kernel takes its time
             progress_bar=False,
         )
         node = nbformat.read(running, as_version=4)
@@ -227,7 +229,7 @@ def changed_on() -> dict[str, str]:
     return {name: date for name, date in dates.items() if name.startswith("book/")}
 
 
-def build_html(pages: Path, output: Path) -> int:
+def build_html(pages: Path, output: Path, *more: str) -> int:
     """Build the HTML with every warning an error; return jupyter-book's exit code.
 
     Sphinx reads and warns of a page only when that has changed: what it keeps from a build that
@@ -239,7 +241,7 @@ def build_html(pages: Path, output: Path) -> int:
         shutil.rmtree(kept, ignore_errors=True)
     good.unlink(missing_ok=True)
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
-    command = [str(Path(sys.executable).with_name("jupyter-book")), *words]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), *words, *more]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
         good.touch()
@@ -280,13 +282,21 @@ def build() -> int:
     return code
 
 
+def links() -> int:
+    """Ask every address that the committed pages link to; return jupyter-book's exit code."""
+    pages = COMMITTED / "links"
+    gather(ROOT, pages)
+    return build_html(pages, pages, "--builder", "linkcheck")
+
+
 def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=("build", "refresh"))
+    does = {"build": build, "refresh": refresh, "links": links}
+    parser.add_argument("what", choices=tuple(does))
     what = parser.parse_args().what
     try:
-        return build() if what == "build" else min(refresh(), 1)
+        return min(does[what](), 1)
     except KeyboardInterrupt:
         print("Interrupted: the notebooks named above are kept, the others not.", file=sys.stderr)
         return 130

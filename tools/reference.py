@@ -28,20 +28,32 @@ def write(pages: Path, folder: Path) -> None:
 
 
 def markdown(face: ModuleType) -> str:
-    """Return every name of a face: by room a table that links, and then each in full."""
-    names = sorted(_names(face), key=lambda name: (_room(face, name), name.lower()))
-    inside = f".. currentmodule:: {face.__name__}\n\n"
-    parts = [f"```{{eval-rst}}\n{inside}{inspect.getdoc(face)}\n```\n"]
+    """Return every name of a face: by room a table that links, and then each in full.
+
+    A module that the face shows, such as ``local.parallel``, is a section of its own.
+    """
+    values = {name: getattr(face, name) for name in _names(face)}
+    modules = {name for name, value in values.items() if inspect.ismodule(value)}
+    names = sorted(values.keys() - modules, key=lambda name: (_room(face, name), name.lower()))
+    sections = [_section(face, "", [])]
     for room, some in groupby(names, key=lambda name: _room(face, name)):
-        listed = list(some)
         title = room.replace("_", " ").capitalize() or "General"
-        table = "".join(f"   {name}\n" for name in listed if callable(getattr(face, name)))
-        entries = "\n".join(_entry(face, name) for name in listed)
-        parts.append(
-            f"## {title}\n\n```{{eval-rst}}\n{inside}"
-            f".. autosummary::\n   :nosignatures:\n\n{table}\n{entries}```\n"
-        )
-    return "\n".join(parts)
+        sections.append(_section(face, f"## {title}\n\n", list(some)))
+    for name in sorted(modules):
+        inside = sorted(_names(values[name]), key=str.lower)
+        title = f"## `{values[name].__name__}`\n\n"
+        sections += [_section(values[name], title, []), _section(values[name], "", inside)]
+    return "\n".join(sections)
+
+
+def _section(face: ModuleType, title: str, names: list[str]) -> str:
+    """Return some names of a face, or what it says of itself."""
+    said = inspect.getdoc(face)
+    if names:
+        table = "".join(f"   {name}\n" for name in names if callable(getattr(face, name)))
+        entries = "\n".join(_entry(face, name) for name in names)
+        said = f".. autosummary::\n   :nosignatures:\n\n{table}\n{entries}"
+    return f"{title}```{{eval-rst}}\n.. currentmodule:: {face.__name__}\n\n{said}\n```\n"
 
 
 def _room(face: ModuleType, name: str) -> str:

@@ -8,8 +8,17 @@ from torch import nn
 from localbook.data import ImageSet
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError
-from localbook.local import BP, ConvNet, IsolatedNetwork, PlainLocal, Schedule, train
-from localbook.local.networks.checks import check_inputs
+from localbook.local import (
+    BP,
+    ConvNet,
+    IsolatedNetwork,
+    PlainLocal,
+    Schedule,
+    alignment,
+    discord,
+    telescope,
+    train,
+)
 
 SCHEDULE = Schedule(epochs=1, batch_size=4, lr=0.1)
 
@@ -42,9 +51,9 @@ def test_inputs_that_are_not_numbers() -> None:
     nan = images(stats=([float("nan")] * 3, [1.0] * 3))
     with pytest.raises(ConfigError, match="NaN or infinite; mend or remove them"):
         train(net(), BP(), nan, nan, SCHEDULE, seed=0)
-    check_inputs(torch.zeros(2, 3))
+    infinite = images(stats=([float("inf")] * 3, [1.0] * 3))
     with pytest.raises(ConfigError, match="NaN or infinite"):
-        check_inputs(torch.tensor([1.0, float("inf")]))
+        train(net(), BP(), infinite, infinite, SCHEDULE, seed=0)
 
 
 def test_a_batch_of_one_under_batch_norm() -> None:
@@ -61,3 +70,18 @@ def test_soft_targets_need_heads_of_equal_size() -> None:
     smooth = Schedule(epochs=1, batch_size=4, lr=0.1, label_smoothing=0.1)
     with pytest.raises(ConfigError, match=r"different numbers of classes \(7, 4\)"):
         train(mixed, PlainLocal(), images(), images(), smooth, seed=0)
+
+
+def test_images_of_another_form_than_the_network_takes() -> None:
+    for other, number in ((ConvNet((4, 6), (1, 2)).build(1, 4, 0), 1), (net(), 2)):
+        if number == 2:
+            other.local_modules[1][0] = nn.Conv2d(5, 6, 3)
+        with pytest.raises(ConfigError, match=rf"module {number} .* \(8, [34], 8, 8\) .*channels"):
+            train(other, BP(), images(), images(), SCHEDULE, seed=0)
+
+
+def test_labels_beyond_the_heads() -> None:
+    x, y = torch.randn(5, 3, 8, 8), torch.arange(5)
+    for measure in (discord, telescope, lambda *a: alignment(a[0], BP(), *a[1:])):
+        with pytest.raises(ConfigError, match="run from 0 to 4 but the heads have 4 classes"):
+            measure(net(), x, y)

@@ -53,11 +53,28 @@ def test_discord_is_zero_where_a_module_changes_nothing():
 
 def test_discord_leaves_nothing_behind():
     net = ConvNet((4, 6), (1, 2)).build(3, 4, seed=0).train()
+    net.local_modules[0].eval()  # a mode of its own
+    modes = [m.training for m in net.modules()]
     before = {k: v.clone() for k, v in net.state_dict().items()}
     discord(net, *batch())
-    assert net.training
+    accuracy(net, [batch()])
+    assert [m.training for m in net.modules()] == modes
     assert all(p.grad is None for p in net.parameters())
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_discord_does_not_depend_on_a_common_length_of_gradients():
+    x, y = batch()
+    found = []
+    for length in (1e-6, 1e-24):  # of the heads' weights, so that all classes are as probable
+        net = ConvNet((4, 6), (1, 2)).build(3, 4, seed=0)
+        for head in net.heads:
+            nn.init.zeros_(head[-1].bias)
+            head[-1].weight.data *= length
+        found.append(discord(net, x, y))
+    assert found[0].cosine[1].abs() > 1e-3
+    torch.testing.assert_close(found[0].cosine[1], found[1].cosine[1])
+    torch.testing.assert_close(found[0].relative[1], found[1].relative[1])
 
 
 def test_accuracy_counts_over_batches():

@@ -14,13 +14,13 @@ from localbook.local import (
     Greedy,
     IsolatedNetwork,
     PlainLocal,
+    add_heads,
     alignment,
     cifar_resnet,
     small_vit,
     split,
     telescope,
 )
-from localbook.local.networks.heads import add_heads
 
 
 def batch(n=6, side=8, dtype=torch.float32):

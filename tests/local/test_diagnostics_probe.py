@@ -5,8 +5,15 @@ from sklearn.linear_model import Ridge
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.local import ConvNet, IsolatedNetwork, activations, linear_probe, small_vit, split
-from localbook.local.networks.heads import add_heads
+from localbook.local import (
+    ConvNet,
+    IsolatedNetwork,
+    activations,
+    add_heads,
+    linear_probe,
+    small_vit,
+    split,
+)
 
 
 def batches(seed, sizes=(40, 25, 7), classes=4, side=8):

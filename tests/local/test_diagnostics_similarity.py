@@ -45,8 +45,37 @@ def test_cka_ignores_rotation_scale_and_shift(samples, width, seed, scale):
     assert -1e-12 <= linear_cka([x], [y]).item() <= 1 + 1e-12
 
 
-def test_cka_of_a_constant_layer_is_not_a_number():
-    assert linear_cka([random(4, 3)], [torch.ones(4, 3)]).isnan().all()
+def slow_hsic(k, ell):
+    """Estimate without bias, term by term: over all ordered choices of samples that differ."""
+    n, total = len(k), 0.0
+    for i, j, q, r in itertools.permutations(range(n), 4):
+        total += k[i, j] * (ell[i, j] + ell[q, r] - 2 * ell[i, q])
+    return total / (n * (n - 1) * (n - 2) * (n - 3))
+
+
+def test_debiased_cka_against_its_definition():
+    a, b = random(7, 5), random(7, 3, seed=1)
+    k, ell = a @ a.T, b @ b.T
+    expected = slow_hsic(k, ell) / (slow_hsic(k, k) * slow_hsic(ell, ell)) ** 0.5
+    assert linear_cka([a], [b], debiased=True).item() == pytest.approx(expected.item())
+    assert linear_cka([a], [3 * a + 1], debiased=True).item() == pytest.approx(1)
+    with pytest.raises(ConfigError, match="four or more samples, not 3"):
+        linear_cka([a[:3]], [b[:3]], debiased=True)
+
+
+def test_layers_that_share_nothing_have_no_debiased_cka():
+    a, b = ([random(32, 1000, seed=s) for s in seeds] for seeds in (range(6), range(6, 12)))
+    assert linear_cka(a, b).min() > 0.96  # the floor
+    assert linear_cka(a, b, debiased=True).mean().abs() < 0.02
+
+
+@pytest.mark.parametrize("debiased", [False, True])
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e20])
+def test_a_constant_layer_is_like_nothing(value, debiased):
+    constant = torch.full((7, 3), value)
+    for other in (random(7, 3), constant):
+        assert linear_cka([other], [constant], debiased=debiased).isnan().all()
+    assert match_neurons(random(7, 3).float(), constant).correlation.tolist() == [0, 0, 0]
 
 
 def test_cka_needs_the_same_samples():

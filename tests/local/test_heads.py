@@ -1,11 +1,20 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.vision_transformer import EncoderBlock
 
 from localbook.errors import ConfigError
-from localbook.local.networks.heads import HEADS, Cost, add_heads, check_labels, cost, make_head
-from localbook.local.networks.models import cifar_resnet, small_vit
-from localbook.local.networks.split import split
+from localbook.local import (
+    HEADS,
+    Cost,
+    add_heads,
+    check_labels,
+    cifar_resnet,
+    cost,
+    make_head,
+    small_vit,
+    split,
+)
 
 CLASSES = 10
 FIXED = ("random", "orthogonal", "simplex_etf")
@@ -92,6 +101,49 @@ def test_costs_by_hand() -> None:
     assert cost(make_head("conv", IMAGE, k, seed=0), IMAGE) == conv
     assert cost(make_head("mlp", FLAT, k, seed=0), FLAT) == mlp
     assert cost(make_head("attention", TOKENS, k, seed=0), TOKENS) == attention
+
+
+def encoder(heads: int) -> nn.Module:
+    return nn.TransformerEncoderLayer(48, heads, 96, batch_first=True)
+
+
+def vit_block(heads: int) -> nn.Module:
+    return EncoderBlock(heads, 48, 96, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("block", [encoder, vit_block])
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 6])
+def test_attention_costs_the_same_for_any_number_of_heads(block, heads: int) -> None:
+    t, c, hidden = 17, 48, 96
+    by_hand = t * (4 * c * c + 2 * c * hidden) + 2 * t * t * c
+    assert cost(block(heads), features(1, t, c)).multiply_adds == by_hand == 341_088
+
+
+@pytest.mark.parametrize(("layer", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+def test_recurrent_layers_cost_by_hand(layer, gates: int) -> None:
+    steps, c, h = 3, 5, 7
+    one_layer = steps * gates * (c * h + h * h)
+    second = 2 * steps * gates * (2 * h * h + h * h)
+    x = features(1, steps, c)
+    assert cost(layer(c, h, batch_first=True), x).multiply_adds == one_layer
+    both = layer(c, h, 2, batch_first=True, bidirectional=True)
+    assert cost(both, x).multiply_adds == 2 * one_layer + second
+
+
+def test_products_with_a_vector_cost_too() -> None:
+    class Reads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[0] @ x[0, 0]
+
+    assert cost(Reads(), TOKENS).multiply_adds == 9 * 16
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_heads_are_of_the_type_of_what_they_look_at(dtype: torch.dtype) -> None:
+    model, x = nn.Sequential(nn.Linear(16, 20), nn.Linear(20, CLASSES)).to(dtype), FLAT.to(dtype)
+    for name in set(HEADS) - {"conv", "class_token"}:
+        net = add_heads(list(model), name, x, torch.tensor([9]), seed=0)
+        assert [scores.dtype for scores in net.all_scores(x)] == [dtype] * 2
 
 
 def test_cost_is_that_of_one_sample_and_changes_nothing() -> None:

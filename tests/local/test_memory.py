@@ -4,13 +4,26 @@ from dataclasses import dataclass
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from localbook.errors import ConfigError
-from localbook.local import BP, SGR, CheckpointedBP, ConvNet, IsolatedNetwork, PlainLocal, Rule
-from localbook.local.costs.saved import SavedBytes, saved_bytes, saved_course
-from localbook.local.networks.heads import add_heads
-from localbook.local.networks.models import small_vit
-from localbook.local.networks.split import split
+from localbook.local import (
+    BP,
+    SGR,
+    CheckpointedBP,
+    ConvNet,
+    IsolatedNetwork,
+    PlainLocal,
+    Rule,
+    SavedBytes,
+    SavedTensors,
+    add_heads,
+    live_bytes,
+    saved_bytes,
+    saved_course,
+    small_vit,
+    split,
+)
 
 N, FLOAT = 6, 4
 
@@ -147,6 +160,40 @@ def test_other_errors_are_passed_on() -> None:
 
     with pytest.raises(RuntimeError, match="something else"):
         saved_bytes(Broken(), convnet(), *images())
+
+
+def half(layer: nn.Module) -> nn.Module:
+    return prune.l1_unstructured(layer, "weight", amount=0.5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "kind",
+    [half, weight_norm, spectral_norm, parametrizations.weight_norm, parametrizations.orthogonal],
+)
+def test_networks_with_computed_weights_are_cut_measured_and_trained(kind: object) -> None:
+    torch.manual_seed(0)
+    x, y = images()
+    first, second = kind(nn.Conv2d(3, 8, 3)), kind(nn.Conv2d(8, 8, 3))
+    last = (nn.Tanh(), nn.Flatten(), nn.Linear(8 * 12 * 12, 10))
+    model = nn.Sequential(first, nn.Tanh(), second, *last)
+    net = add_heads(split(model, 2, x, at=["1"]).modules, "linear", x, y, seed=0)
+    for derivative in ("double_backward", "forward_over_reverse"):
+        rule = SGR(1.0, derivative=derivative)
+        rule.gradients(net, x, y)
+        assert live_bytes(rule, net, x, y) > 0
+    assert all(p.grad is not None for p in net.parameters())
+    plain = saved_bytes(PlainLocal(), net, x, y).per_module[1]
+    assert 0 < plain < saved_bytes(SGR(1.0), net, x, y).per_module[1]
+
+
+def test_what_was_saved_may_not_be_changed_in_place() -> None:
+    w, h = torch.randn(4, 4, requires_grad=True), torch.randn(2, 4)
+    with SavedTensors([]).hooks():
+        out = h @ w
+        h.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            out.sum().backward()
 
 
 # The rule itself: BP with less memory and nothing else

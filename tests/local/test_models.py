@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.models import ResidualBlock, cifar_resnet, small_vit
+from localbook.local import cifar_resnet, small_vit
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ def test_cifar_resnets_have_the_parameters_of_the_paper(depth: int, parameters: 
 
 
 def test_shortcut_of_option_a() -> None:
-    block = ResidualBlock(4, 8, 2).eval()
+    block = cifar_resnet(8, seed=0)[4][0].eval()  # from 16 channels to 32, strided
     nn.init.zeros_(block.conv2.weight)  # leaves the shortcut alone
-    x = torch.rand(2, 4, 6, 6)
+    x = torch.rand(2, 16, 6, 6)
     out: Tensor = block(x)
-    assert torch.equal(out[:, 2:6], x[:, :, ::2, ::2])
-    assert not out[:, :2].any()
-    assert not out[:, 6:].any()
+    assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,12 @@ def test_gradients_by_the_definition() -> None:
         probe = torch.zeros((), dtype=torch.float64)
         for i in range(len(y)):
             good = [
-                module(before(image[None]).detach()).square().mean()
+                module(before(image[None]).detach()).square().sum()
                 for image in (x[i] + signs[y[i]], x[i] + signs[wrong[i]])
             ]
-            total = total + (1 + (0.4 - good[0]).exp()).log() + (1 + (good[1] - 0.4).exp()).log()
+            level = 0.4 * 6  # the threshold times the width
+            total = total + (1 + (level - good[0]).exp()).log()
+            total = total + (1 + (good[1] - level).exp()).log()
             scores = head(module(before(x[i : i + 1])).detach())
             probe = probe + F.cross_entropy(scores, y[i : i + 1])
         parameters = list(module.parameters())
@@ -101,7 +103,7 @@ def test_it_learns_clusters_by_goodness_and_by_probe() -> None:
         optimiser.step()
     assert losses.shape == (2,)
     assert not losses.requires_grad
-    assert (rule.goodness(net, x).argmax(1) == y).float().mean() > 0.9
+    assert (rule.scores(net, x).argmax(1) == y).float().mean() > 0.9
     assert (net(x).argmax(1) == y).float().mean() > 0.9
 
 

@@ -1,5 +1,6 @@
 """An example of every picture, by the name of its function and what is special about it."""
 
+import xml.etree.ElementTree as ET
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,11 @@ SQUARE = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 TRIANGLE = np.array([[0.0, 0], [1, 0], [0, 1]])
 SIDES = TRIANGLE[[[0, 1], [1, 2], [2, 0]]]
 RAYS = np.stack([np.zeros((3, 2)), [[0, -1], [1, 1], [-1, 0]]], axis=1)
-UP = np.array([0.0, 1.0])
+
+
+def picture(page):
+    """Return the one ``<svg>`` element of a page."""
+    return ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
 
 
 def segments(count):
@@ -28,12 +33,10 @@ RATIOS = {
 }
 
 ATTACK = plots.AttackFrame(
-    point=np.array([0.5, 0.25]),
-    moved_point=np.array([0.6, 0.3]),
-    boundary=np.array([[[0.0, 0], [1, 0.6]]]),
-    moved_boundary=np.array([[[0.0, 0], [1, 0.4]]]),
-    bodies={"$Z_1$": SQUARE, "$Z_2$": SQUARE / 2},
-    touching={"$Z_1$": SQUARE[2], "$Z_2$": SQUARE[2] / 2},
+    *np.array([[0.5, 0.25], [0.6, 0.3]]),  # the input, and where it goes
+    *np.array([[[[0.0, 0], [1, 0.6]]], [[[0.0, 0], [1, 0.4]]]]),
+    {"$Z_1$": SQUARE, "$Z_2$": SQUARE / 2},
+    {"$Z_1$": SQUARE[2], "$Z_2$": SQUARE[2] / 2},
 )
 PRICES = {"bp": 4.0, "checkpointed": 2.0, "local": 1.0, "sgr-dgl": 3.0}
 ACCURACY = {"bp": [0.7, 0.8], "checkpointed": [0.7, 0.8], "local": [0.5], "sgr-dgl": [0.4, 0.6]}
@@ -128,9 +131,6 @@ PICTURES = {
     "hypersurface_and_dual": lambda: plots.hypersurface_and_dual(
         PARTS, BOTH, [SQUARE], normals=True
     ),
-    "hypersurface_and_dual: large": lambda: plots.hypersurface_and_dual(
-        {"folds": (segments(150), segments(150)), "boundary": (segments(30), segments(30))}
-    ),
     "hypersurfaces": lambda: plots.hypersurfaces(
         {title: {k: v for k, (v, _) in PARTS.items()} for title in ("paper", "reduced")}, [SQUARE]
     ),
@@ -140,9 +140,6 @@ PICTURES = {
         {"local": PATH, "sgr": PATH / 2}, {"local": LOSS, "sgr": LOSS / 2}, step=0.01, top=(6, 1)
     ),
     "region_panels": lambda: plots.region_panels([REGIONS, REGIONS]),
-    "region_panels: bare": lambda: plots.region_panels(
-        [plots.RegionPanel("bare", TILES, np.zeros(400))]
-    ),
     "similarity_maps": lambda: plots.similarity_maps({"one": MAP, "other": MAP.T}, "the first"),
     "step_timeline": lambda: plots.step_timeline(STEPS),
     "subdivisions": lambda: plots.subdivisions(
@@ -150,7 +147,7 @@ PICTURES = {
         {name: (place, (5, 5)) for name, place in zip("ABC", TRIANGLE, strict=True)},
     ),
     "support_direction": lambda: plots.support_direction(
-        GENERATORS, np.array([True, True, False]), SQUARE, SQUARE[2], UP
+        GENERATORS, np.array([True, True, False]), SQUARE, SQUARE[2], SQUARE[3]
     ),
     "update_timeline": lambda: plots.update_timeline(UPDATES, 1, 2),
     "zonotope_growth": lambda: plots.zonotope_growth(GENERATORS, GROWN, 3),

@@ -1,7 +1,6 @@
 """What single pictures say: that they draw what the chapter means."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,55 +21,33 @@ def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def limits(figure):
-    return [(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes]
-
-
-def test_both_attacks_start_at_the_same_input():
+def test_both_attacks_start_at_the_same_input_and_supporting_lines_are_perpendicular_to_it():
     figure = PICTURES["attack_panels"]()
-    left, middle, _ = figure.axes
+    left, middle, right = figure.axes
     for axes, end in ((left, ex.ATTACK.moved_point), (middle, ex.ATTACK.point)):
         places = [line.get_xydata()[-1] for line in axes.lines]
         np.testing.assert_array_equal(places, [end, ex.ATTACK.point, end])
     np.testing.assert_array_equal(drawn(middle)[0], [ex.ATTACK.moved_boundary, ex.ATTACK.boundary])
     assert legend(figure) == ["$Z_1$", "$Z_2$"]
-
-
-def test_supporting_lines_are_perpendicular_to_the_input():
-    right = PICTURES["attack_panels"]().axes[2]
     lines = [line.get_xydata() for line in right.lines if len(line.get_xydata()) == 2]
     for ends, touch in zip(lines, ex.ATTACK.touching.values(), strict=True):
         assert (ends[1] - ends[0]) @ ex.ATTACK.point == pytest.approx(0)
         np.testing.assert_allclose(ends.mean(axis=0), touch)
 
 
-@pytest.mark.parametrize(
-    "frames",
-    [
-        [
-            plots.attack_panels(replace(ex.ATTACK, boundary=c * ex.RAYS), (-1, 2, -1, 2))
-            for c in (1, 2)
-        ],
+def test_frames_of_a_slider_share_their_axes_and_what_does_not_move():
+    attacks = (replace(ex.ATTACK, boundary=c * ex.RAYS) for c in (1, 2))
+    for frames in (
+        [plots.attack_panels(attack, (-1, 2, -1, 2)) for attack in attacks],
         [plots.zonotope_growth(ex.GENERATORS, ex.GROWN, k) for k in (1, 2, 3)],
         [ex.pruned(shrink) for shrink in (1, 0.5, 0.1)],
-    ],
-    ids=["attack", "growth", "pruning"],
-)  # fmt: skip
-def test_frames_of_a_slider_share_their_axes(frames):
-    assert all(limits(a) == limits(b) for a, b in pairwise(frames))
-
-
-def test_only_what_is_pruned_moves():
+    ):
+        limits = [[(a.get_xlim(), a.get_ylim()) for a in figure.axes] for figure in frames]
+        assert all(each == limits[0] for each in limits)
     (old, new), _ = drawn(ex.pruned(0.1).axes[0])
     np.testing.assert_array_equal(old, ex.RAYS)
     np.testing.assert_allclose(new, 0.1 * ex.RAYS)
     assert legend(ex.pruned()) == ["before", "after", "class 1", "class 2"]
-
-
-def test_every_sample_is_counted_once():
-    axes = PICTURES["margins"]().axes[0]
-    assert sum(bar.get_height() for bars in axes.containers for bar in bars) == 200
-    assert axes.lines[0].get_xdata()[0] == 1.4
 
 
 def test_a_method_is_a_point_in_each_panel_and_the_best_are_joined():
@@ -95,12 +72,9 @@ def test_paths_keep_their_ends_and_stay_inside():
     assert loss.get_xydata()[-1].tolist() == pytest.approx([0.01 * ex.TIME[-1], ex.LOSS[-1]])
 
 
-def test_a_modules_lock_lasts_from_its_first_pass_to_its_last():
+def test_locks_last_to_the_last_pass_and_time_counts_from_the_first_batch_shown():
     for axes, locks in zip(PICTURES["step_timeline"]().axes, ([4, 2], [2, 2]), strict=True):
         assert [bar.get_width() for bars in axes.containers for bar in bars] == locks
-
-
-def test_the_timeline_counts_from_the_first_batch_shown():
     (axes,) = PICTURES["update_timeline"]().axes
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0, 1000), (1000, 1000), (1000, 1000), (2500, 500)]
@@ -140,20 +114,10 @@ def test_every_part_is_drawn_in_both_panels_and_named_once():
         for part, pieces in zip(drawn(axes)[0], ex.PARTS.values(), strict=True):
             np.testing.assert_array_equal(part, pieces[side])
     assert legend(figure) == ["area of ties", "folds", "boundary", "$Z_1$", "$Z_2$"]
-
-
-def test_normals_point_along_the_segments():
-    (arrows,) = PICTURES["hypersurface_and_dual"]().axes[1].collections
+    (arrows,) = figure.axes[1].collections  # along the segments
     directions = ex.PARTS["boundary"][0].mean(axis=1)
     np.testing.assert_allclose(directions[:, 0] * arrows.V, directions[:, 1] * arrows.U)
     assert ((directions * np.column_stack([arrows.U, arrows.V])).sum(axis=1) > 0).all()
-
-
-def test_areas_are_filled_in_each_panel():
-    figure = PICTURES["hypersurfaces"]()
-    for axes in figure.axes:
-        assert [patch.get_label() for patch in axes.patches if patch.get_fill()] == ["area of ties"]
-    assert legend(figure) == ["area of ties", "folds", "boundary"]
 
 
 def test_a_piece_and_its_dual_edge_have_one_colour():
@@ -172,12 +136,6 @@ def test_a_piece_and_its_dual_edge_have_one_colour():
         assert edges[tuple(one.ravel())] == edges[tuple(other.ravel())]
 
 
-def test_names_stand_among_inputs_and_at_their_exponents():
-    upper, lower = plots.curves_and_duals([ex.dual_panel()]).axes
-    assert [t.get_text() for t in upper.texts] == [t.get_text() for t in lower.texts] == ["0"]
-    assert tuple(lower.texts[0].xy) == (0, 0)
-
-
 def test_the_maximum_is_drawn_over_its_monomials():
     left, right = PICTURES["graph_and_lift"]().axes
     assert left.lines[0].get_ydata().tolist() == [0, 0, 1, 2, 3]
@@ -193,29 +151,17 @@ def test_maps_count_modules_from_one_and_write_each_value():
     assert alpha[0, 0] > alpha[0, 1] > alpha[1, 0] > alpha[1, 1] == 0
 
 
-def test_the_sign_chooses_a_regions_colour_and_the_size_its_strength():
-    values = np.array([1.0, -1.0, 0.1])
-    (axes,) = plots.region_panels([plots.RegionPanel("three", ex.TILES[:3], values)]).axes
-    strong, weak, other = (patch.get_facecolor() for patch in axes.patches if patch.get_fill())
-    colours = {patch[:3] for patch in (strong, weak, other)}
-    assert len(colours) == 2
-    alphas = sorted(patch[3] for patch in (strong, weak, other))
-    assert alphas[2] == alphas[1] > 3 * alphas[0]
-
-
 def test_every_region_is_drawn_once_and_the_panel_shows_their_box():
     axes = plots.region_panels([ex.REGIONS]).axes[0]
-    assert sum(len(p.get_path().vertices) for p in axes.patches if p.get_fill()) == 5 * len(
-        ex.TILES
-    )
+    fills = [patch for patch in axes.patches if patch.get_fill()]
+    assert sum(len(patch.get_path().vertices) for patch in fills) == 5 * len(ex.TILES)
+    assert len({patch.get_facecolor()[:3] for patch in fills}) == 2  # the signs of the values
+    assert len({patch.get_facecolor()[3] for patch in fills}) == 5  # and their size
     assert (axes.get_xlim(), axes.get_ylim()) == ((0, 1), (0, 1))
 
 
-def test_the_sweep_leads_from_the_last_polygon_along_the_generator():
+def test_the_sweep_goes_along_the_generator_and_the_supporting_line_through_the_vertex():
     (swept,), _ = drawn(PICTURES["zonotope_growth"]().axes[1])
     np.testing.assert_allclose(swept[:, 1] - swept[:, 0], [ex.GENERATORS[2]] * len(ex.SQUARE))
-
-
-def test_the_supporting_line_passes_through_the_vertex_at_right_angles():
     line = PICTURES["support_direction"]().axes[1].lines[0]
     assert set(line.get_ydata()) == {1.0}  # the direction is up, the vertex (1, 1)

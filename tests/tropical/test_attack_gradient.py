@@ -6,7 +6,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attacks.gradient import fgsm, pgd
+from localbook.tropical import fgsm, pgd, tropical_attack
 
 
 def network(n=12, hidden=20, classes=4, seed=0):
@@ -127,3 +127,42 @@ def test_a_schedule_without_steps_is_refused(change, words):
     model = network()
     with pytest.raises(ConfigError, match=words):
         pgd(model, *batch(model), 0.1, **{"step": 0.1, "steps": 2} | change)
+
+
+@pytest.mark.parametrize("attack", [fgsm, lambda *args: pgd(*args, step=0.02, steps=5)])
+def test_images_of_which_float32_is_certain_are_attacked_as_in_float64(attack):
+    model = network()
+    x, y = batch(model)
+    model[2].weight.data *= 400  # leads of up to some hundreds: the cross-entropy is 0 in float32
+    model[2].bias.data *= 400
+    scores = model(x)
+    lead = scores.gather(1, y[:, None])[:, 0] - scores.scatter(1, y[:, None], -1e9).amax(dim=1)
+    assert (lead > 20).sum() > 10
+    exact = attack(model, x, y, 0.1)
+    found = attack(model.float(), x.float(), y, 0.1)
+    torch.testing.assert_close(found.double(), exact, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda *args: fgsm(*args, 0.1),
+        lambda *args: pgd(*args, 0.1, step=0.02, steps=3),
+        lambda *args: tropical_attack(*args, eps=0.1, weight_eps=0.1).eta,
+    ],
+    ids=["fgsm", "pgd", "tropical"],
+)
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_model_in_training_mode_is_attacked_in_evaluation_mode_and_left_as_it_was(attack, count):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 9), nn.BatchNorm1d(9), nn.Dropout(0.5), nn.ReLU(), nn.Linear(9, 3)
+    )
+    model[2].eval()
+    x = torch.rand(count, 6)
+    y = torch.arange(count) % 3
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = attack(model, x, y)
+    assert [module.training for module in model] == [True, True, False, True, True]
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(found, attack(model.eval(), x, y))

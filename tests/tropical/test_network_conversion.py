@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
-from localbook.tropical.networks.from_torch import as_network, from_torch
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical import ReLUNetwork, from_torch
 
 
 def settled(*layers, shape, seed=0):
@@ -42,7 +42,6 @@ def test_a_multilayer_perceptron_keeps_its_matrices():
         assert (network.biases[k] == layer.bias.detach().double().numpy()).all()
     assert network.inputs == 3
     assert network.classes == 2
-    assert as_network(network) is network
 
 
 def test_one_linear_layer_is_a_network():
@@ -102,6 +101,98 @@ def test_the_model_is_left_as_it_was():
     from_torch(model, (1, 5))
     assert all((before[key] == value).all() for key, value in model.state_dict().items())
     assert model[0].weight.dtype == torch.float32
+
+
+class Masked(nn.Linear):
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight * (self.weight > 0), self.bias)
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+class Squared(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+class Leaky(nn.ReLU):
+    def forward(self, x):
+        return nn.functional.leaky_relu(x)
+
+
+class Skipping(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) + x
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+
+
+def pruned(net):
+    prune.l1_unstructured(net[0], "weight", amount=0.5)
+    prune.random_structured(net[2], "weight", amount=0.3, dim=1)
+    prune.l1_unstructured(net[0], "bias", amount=2)
+    net(torch.zeros(1, 3))  # the masked weight is a tensor that torch does not copy
+
+
+def with_hook(net):
+    net[0].register_forward_hook(lambda module, inputs, out: 2 * out + 1)
+    net[2].register_forward_pre_hook(lambda module, inputs: (inputs[0] - 1,))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "change",
+    [
+        pruned,
+        with_hook,
+        lambda net: nn.utils.weight_norm(net[0]),
+        lambda net: nn.utils.spectral_norm(net[2]),
+        lambda net: nn.utils.parametrizations.weight_norm(net[0]),
+        lambda net: nn.utils.parametrizations.spectral_norm(net[2]),
+        lambda net: nn.utils.parametrizations.orthogonal(net[2]),
+        lambda net: nn.utils.parametrize.register_parametrization(net[2], "bias", Doubled()),
+        lambda net: net.insert(2, Masked(8, 8)),
+    ],
+    ids=["pruned", "hooks", "old weight norm", "old spectral norm", "weight norm", "spectral norm",
+         "orthogonal", "parametrised bias", "subclass"],
+)  # fmt: skip
+def test_a_network_is_read_by_what_it_computes(change):
+    model = plain()
+    change(model)
+    model.eval()
+    network = from_torch(model)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.randn(50, 3)
+    np.testing.assert_allclose(model(x).detach(), network(x), atol=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: nn.Sequential(nn.Linear(3, 4), Leaky(), nn.Linear(4, 2)), "layer 1 .Leaky. does"),
+        (lambda: Skipping(*plain()), r"the model \(Skipping\) computes something else than its l"),
+        (lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), Squared(4, 2)), "something else than"),
+    ],
+)
+def test_a_network_that_computes_something_else_is_refused(build, words):
+    with pytest.raises(ConfigError, match=words):
+        from_torch(build().eval())
+
+
+@pytest.mark.parametrize("place", [None, 1])
+def test_a_hook_that_changes_the_function_is_refused(place):
+    model = plain()
+    module = model if place is None else model[place]
+    module.register_forward_hook(lambda module, inputs, out: out.abs() + 1)
+    with pytest.raises(ConfigError, match=r"hooks"):
+        from_torch(model)
 
 
 @pytest.mark.parametrize("layer", [nn.Tanh(), nn.LeakyReLU(), nn.ReLU6(), nn.MaxPool2d(2)])
@@ -183,9 +274,7 @@ def test_patterns_say_which_neurons_are_on():
 def test_torch_is_only_imported_for_torch_models():
     code = (
         "import sys, numpy as np\n"
-        "from localbook.tropical.regions.boundary import decision_boundary\n"
-        "from localbook.tropical.regions.linear_regions import linear_regions\n"
-        "from localbook.tropical.networks.network import ReLUNetwork\n"
+        "from localbook.tropical import ReLUNetwork, decision_boundary, linear_regions\n"
         "n = ReLUNetwork((np.eye(2), np.eye(2)), (np.zeros(2), np.zeros(2)))\n"
         "decision_boundary(n, ((-1, 1), (-1, 1))), linear_regions(n, ((-1, 1), (-1, 1)))\n"
         "assert 'torch' not in sys.modules\n"

@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -81,6 +81,69 @@ def test_vertices_in_higher_dimensions_are_the_exact_ones(generators):
     assert np.allclose(in_order(found), np.array(expected, dtype=float), atol=1e-12)
 
 
+def nearly_dependent(kind, d, distance, seed):
+    """Generators of which some lie in a plane or space exactly, and others at a distance from it.
+
+    Multiples of 2^-46 below 8, so that their sums are exact in float64.
+    """
+    rng = np.random.default_rng([d, seed, round(-np.log10(distance))])
+    base = rng.integers(-2, 3, size=(d, d)).astype(float)
+    off = np.round(rng.normal(size=(3, d)) * distance * 2.0**46) / 2.0**46
+    level = np.append(np.ones(d - 1), 0)
+    a, b, c, *rest = base
+    rows = {
+        "a fourth near the plane of three": [a, b, a + b, a - b + off[0], c, *rest],
+        "nearly parallel": [a, a + off[0], a + off[1], b, c, *rest],
+        "near the space of four": [a, b, c, a + b - c, a + b + c + off[0], a - c + off[1], *rest],
+        "all near a hyperplane": [
+            *(base * level),
+            *(rng.integers(-2, 3, (2, d)) * level + off[:2]),
+        ],
+        "in no plane": [a, b, a + b + off[0], c, a - c + off[1], a + c + off[2], *rest],
+    }
+    return np.array(rows[kind])
+
+
+@pytest.mark.parametrize(
+    ("d", "distance"),
+    [*((4, 10.0**-k) for k in (1, 3, 4, 6, 7, 8, 10, 11, 12)), (5, 1e-4), (5, 1e-9)],
+)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a fourth near the plane of three",
+        "nearly parallel",
+        "near the space of four",
+        "all near a hyperplane",
+        "in no plane",
+    ],
+)
+def test_generators_near_a_plane_have_exactly_the_exact_vertices(kind, distance, d):
+    generators = nearly_dependent(kind, d, distance, seed=0)[: 7 if d == 5 else 8]
+    found = Zonotope(generators, np.zeros(d)).vertices()
+    exact = exact_vertices(generators.tolist(), [0] * d)
+    assert sorted(map(tuple, found.tolist())) == [tuple(map(float, v)) for v in exact]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("B4", 384), ("D5", 1920), ("subsets of 4", 370), ("thresholds of 4", 1882)]
+)
+def test_root_systems_have_as_many_vertices_as_is_known(kind, count, turned):
+    d = int(kind[-1])
+    roots = [np.eye(d)[i] + s * np.eye(d)[j] for i, j in combinations(range(d), 2) for s in (1, -1)]
+    rows = {
+        "B": [*roots, *np.eye(d)],
+        "D": roots,
+        "s": [s for s in product((0, 1), repeat=d) if any(s)],
+        "t": [(1, *s) for s in product((1, -1), repeat=d)],
+    }[kind[0]]
+    generators = np.array(rows, dtype=float)
+    if turned:
+        generators = generators @ random_rotation(np.random.default_rng(0), generators.shape[1])
+    assert len(Zonotope(generators, np.zeros(generators.shape[1])).vertices()) == count
+
+
 @pytest.mark.parametrize(
     ("d", "p"), [(1, 7), (2, 1), (2, 2), (2, 50), (2, 3000), (3, 40), (4, 12), (5, 9), (8, 9)]
 )
@@ -110,7 +173,7 @@ def test_planar_vertices_are_counter_clockwise_from_the_lowest():
 
 
 @SETTINGS
-@given(integer_generators((2, 3), 8), st.integers(0, 2**32 - 1))
+@given(integer_generators((2, 5), 8), st.integers(0, 2**32 - 1))
 def test_counts_survive_rotation_scaling_permutation_and_sign_flips(generators, seed):
     # Rotation makes flat triples and parallel pairs so only up to rounding.
     rng = np.random.default_rng(seed)

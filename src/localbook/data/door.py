@@ -66,6 +66,15 @@ def load(
     -----
     DataWarning
         Of what in a folder was left out, changed or chosen.
+
+    Examples
+    --------
+    >>> from localbook import data
+    >>> digits = data.load("digits", "train", limit=100)
+    >>> digits.images.shape, digits.images.dtype
+    ((100, 1, 8, 8), dtype('uint8'))
+    >>> digits.class_names[:3]
+    ('0', '1', '2')
     """
     if split not in SPLITS:
         raise ConfigError(f"split={split!r} must be one of {', '.join(SPLITS)}.")

@@ -84,8 +84,8 @@ def _panels(given: Curves | Mapping[str, Curves]) -> dict[str, Curves]:
     """Return curves by panel, or refuse to draw nothing."""
     inner = {title: panel for title, panel in given.items() if isinstance(panel, Mapping)}
     panels: dict[str, Curves] = inner or {"": given}  # type: ignore[dict-item]
-    if not all(panels.values()):
-        raise ConfigError("there is nothing to draw; give at least one name in each panel.")
+    if not all(panels.values()) or 0 < len(inner) < len(given):
+        raise ConfigError("there is nothing to draw; give names, or panels of one name or more.")
     return panels
 
 
@@ -202,7 +202,7 @@ def ratios(
     for axes, rows in zip(grid, panels.values(), strict=True):
         known = {name: ratio for name, ratio in rows.items() if ratio is not None}
         # A column of numbers on the right, clear of the bars and of the line at the baseline.
-        right = 1.4 * max(baseline, *known.values())
+        right = 1.4 * max([baseline, *known.values()])
         axes.set_xlim(0, right)
         for place, (name, look) in enumerate(names.items()):
             if name in known:

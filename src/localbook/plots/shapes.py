@@ -30,7 +30,9 @@ def segments(
     """Draw segments (m, 2, 2)."""
     path = Path(np.reshape(ends, (-1, 2)), np.tile([Path.MOVETO, Path.LINETO], len(ends)))
     path.should_simplify = False
-    axes.add_patch(PathPatch(path, fill=False, ec=colour, lw=width, ls=line, capstyle=cap))
+    axes.add_patch(
+        PathPatch(path, fill=False, ec=colour, lw=width, ls=line, capstyle=cap, zorder=2)
+    )
     if label:  # a patch would stand in the legend as a box
         axes.plot([], [], color=colour, linewidth=width, linestyle=line, label=label)
 

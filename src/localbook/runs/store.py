@@ -57,6 +57,13 @@ def load(
     ------
     RecordError
         If a file is not a record, or an experiment was named and has no record.
+
+    Examples
+    --------
+    >>> from localbook import runs
+    >>> records = runs.load("gradient-isolation", profile="cpu")
+    >>> sorted({record.method for record in records})
+    ['bp', 'local', 'sgr']
     """
     home = Path(folder) if folder is not None else recorded_runs()
     records = [read(path) for path in sorted(home.glob(f"{experiment or '*'}/*.json"))]

@@ -72,6 +72,14 @@ def compare(
     ------
     RecordError
         If a record lacks a metric, or none is of the baseline.
+
+    Examples
+    --------
+    >>> from localbook import runs
+    >>> records = runs.load("gradient-isolation", profile="cpu")
+    >>> table = runs.compare(records)
+    >>> table.count("±")  # one spread for each method
+    3
     """
     columns = {metric: [_cell(row, digits) for row in summarise(records, metric)]
                for metric in metrics}  # fmt: skip

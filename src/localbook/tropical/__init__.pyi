@@ -1,8 +1,9 @@
-from .attacks import Penalty, fgsm, pgd, tropical_attack, weight_change_needed
+from .attacks import Penalty, fgsm, least_weights, pgd, tropical_attack, weight_change_needed
 from .dual import (
     DualDistance,
     DualPolytope,
     LiftedZonotopes,
+    class_weights,
     common_factor,
     decision_polynomial,
     dual_distance,
@@ -28,7 +29,6 @@ from .pruning import (
     class_blind,
     class_distribution,
     class_uniform,
-    class_weights,
     fit_rows,
     fit_weights,
     generators,
@@ -47,6 +47,7 @@ from .tickets import (
     Pruning,
     Round,
     Training,
+    accuracy,
     initial_network,
     iterative_pruning,
     magnitude_masks,
@@ -78,6 +79,7 @@ __all__ = [
     "TropicalRational",
     "Zonotope",
     "ZonotopeHull",
+    "accuracy",
     "class_blind",
     "class_distribution",
     "class_uniform",
@@ -102,6 +104,7 @@ __all__ = [
     "iterative_pruning",
     "keep_neurons",
     "keep_weights",
+    "least_weights",
     "linear_regions",
     "magnitude_masks",
     "masked",

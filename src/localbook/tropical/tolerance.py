@@ -23,6 +23,8 @@ class Tolerance:
         directions are about 3e-12 apart.
     flat : float
         d unit vectors with at most this determinant lie in one hyperplane.
+    coplanar : float
+        Unit vectors of R^4 and up that are at most this far from a hyperplane lie in it.
     doubtful : float
         Determinants between ``certain`` and this are neither clearly zero nor clearly not: such
         decisions may contradict one another, and a slower way that does not mind is taken.
@@ -47,6 +49,7 @@ class Tolerance:
     zero: float = 1e-14
     parallel: float = 1e-14
     flat: float = 1e-12
+    coplanar: float = 1e-13
     doubtful: float = 1e-9
     certain: float = 1e-14
     contact: float = 1e-12

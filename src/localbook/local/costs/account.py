@@ -1,6 +1,5 @@
 """What each rule costs, beside back-propagation with and without checkpointing."""
 
-import copy
 import statistics
 import time
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.local.costs.live import live_bytes
 from localbook.local.costs.saved import SavedBytes, saved_bytes
-from localbook.local.networks import IsolatedNetwork, check_inputs
+from localbook.local.networks import IsolatedNetwork, check_inputs, copied
 from localbook.local.rules import BP, CheckpointedBP, Rule
 from localbook.local.training import Compute
 
@@ -123,7 +122,7 @@ def account(
     if repeats < 1:
         raise ConfigError(f"repeats={repeats} must be at least 1.")
     chosen, compute = {**BASELINES, **rules}, compute or Compute()
-    own = {name: copy.deepcopy((nets or {}).get(name, net)).train() for name in chosen}
+    own = {name: copied((nets or {}).get(name, net)).train() for name in chosen}
     fast = {
         name: (compute.rule(rule), compute.prepared(own[name], rule, x))
         for name, rule in chosen.items()
@@ -139,7 +138,8 @@ def account(
     found = []
     for name, rule in chosen.items():
         with compute.precision(x.device):
-            saved, live = _saved(rule, own[name], x, y), live_bytes(rule, own[name], x, y)
+            hidden, live = rule.hides_saved_tensors, live_bytes(rule, own[name], x, y)
+            saved = None if hidden else saved_bytes(rule, own[name], x, y)
         found.append(Account(name, len(x), saved, live, peaks[name], tuple(times[name][1:])))
     return found
 
@@ -163,15 +163,6 @@ def _step(
     peak = torch.cuda.max_memory_allocated(x.device) - before if gpu else None
     net.zero_grad(set_to_none=True)
     return seconds, peak
-
-
-def _saved(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> SavedBytes | None:
-    try:
-        return saved_bytes(rule, net, x, y)
-    except ConfigError as error:
-        if "torch.func" not in str(error):
-            raise
-        return None
 
 
 def _ratio(value: int | None, of: int | None) -> float | None:

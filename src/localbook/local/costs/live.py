@@ -1,6 +1,5 @@
 """Memory a step needs at its worst: the bytes of all tensors alive at once, on any device."""
 
-import copy
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from localbook.local.networks import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, copied
 from localbook.local.rules import Rule
 
 
@@ -29,7 +28,7 @@ def live_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> int:
     x : float tensor, shape (N, ...)
     y : int64 tensor, shape (N,)
     """
-    net = copy.deepcopy(net)
+    net = copied(net)
     net.zero_grad(set_to_none=True)
     devices = [x.device] if x.device.type == "cuda" else []
     live = _LiveTensors([x, y, *net.state_dict().values()])

@@ -1,6 +1,5 @@
 """Memory held for backward, counted tensor by tensor, on any device."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, SavedTensors
+from localbook.local.networks import IsolatedNetwork, SavedTensors, copied
 from localbook.local.rules import Rule
 
 
@@ -38,7 +37,7 @@ def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Saved
     Parameters
     ----------
     rule : Rule
-        Not SGR's forward-over-reverse path: torch.func refuses saved-tensor hooks.
+        Not one that hides its saved tensors, as SGR's forward-over-reverse path does.
     net : IsolatedNetwork
         Measured in the mode (train or eval) it is in.
     x : float tensor, shape (N, ...)
@@ -47,7 +46,17 @@ def saved_bytes(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Saved
     Raises
     ------
     ConfigError
-        If the rule differentiates by torch.func.
+        If the rule hides its saved tensors: it differentiates by torch.func.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet((4, 4, 4), (1, 1, 1)).build(in_channels=1, classes=10, seed=0)
+    >>> x, y = torch.zeros(8, 1, 8, 8), torch.arange(8)
+    >>> bp, sgr = (local.saved_bytes(rule, net, x, y) for rule in (local.BP(), local.SGR()))
+    >>> sgr.peak < bp.peak
+    True
     """
     ledger = _watched(rule, net, x, y)
     return SavedBytes(ledger.peak, tuple(ledger.peak_of[number] for number in range(len(net))))
@@ -64,7 +73,12 @@ def saved_course(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> list
 
 def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> SavedTensors:
     """Run a rule on a copy of the network under the hooks of a ledger."""
-    net = copy.deepcopy(net)
+    if rule.hides_saved_tensors:
+        raise ConfigError(
+            "torch.func hides its saved tensors, so this rule cannot be measured by hooks; "
+            "measure the double-backward path, or the allocator's peak on a GPU."
+        )
+    net = copied(net)
     net.zero_grad(set_to_none=True)
     ledger = SavedTensors([*net.parameters(), *net.buffers()])
     for number, pair in enumerate(net.pairs()):
@@ -72,15 +86,7 @@ def _watched(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> SavedTen
             part.register_forward_pre_hook(_becomes_owner(ledger, number))
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), ledger.hooks():
-        try:
-            rule.gradients(net, x, y)
-        except RuntimeError as error:
-            if "saved tensor hooks" not in str(error):
-                raise
-            raise ConfigError(
-                "torch.func hides its saved tensors, so this rule cannot be measured by hooks; "
-                "measure the double-backward path, or the allocator's peak on a GPU."
-            ) from error
+        rule.gradients(net, x, y)
     return ledger
 
 

@@ -45,6 +45,15 @@ def discord(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Discord:
     ------
     ConfigError
         If a head has too few classes for the labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet((4, 4, 4), (1, 1, 1)).build(in_channels=1, classes=10, seed=0)
+    >>> found = local.discord(net, torch.randn(8, 1, 8, 8), torch.arange(8))
+    >>> found.relative.isnan().tolist()  # no module stands before the first
+    [True, False, False]
     """
     relative = [torch.full((), torch.nan, device=x.device)]
     cosine = [*relative]

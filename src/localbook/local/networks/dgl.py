@@ -12,7 +12,7 @@ from localbook.errors import ConfigError
 from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.replay import evaluating
 
-_DEPTH = 3  # 1 x 1 convolutions, and layers of the perceptron
+_DEPTH = 3  # 1 x 1 convolutions, and hidden layers of the perceptron
 _SIDE = 2  # of the perceptron's input
 
 
@@ -20,7 +20,7 @@ def dgl_head(features: Tensor, classes: int, *, seed: int) -> nn.Module:
     """Return the auxiliary network of DGL that works at a reduced resolution ("MLP-SR").
 
     It averages to a quarter of the side, applies 1 x 1 convolutions, averages to 2 x 2 and ends
-    with a perceptron. The numbers of layers, three and three, are our reconstruction.
+    with a perceptron of three hidden layers, as in the authors' code.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def dgl_head(features: Tensor, classes: int, *, seed: int) -> nn.Module:
             convolution = nn.Conv2d(channels, channels, 1, bias=False)
             head.extend([convolution, nn.BatchNorm2d(channels), nn.ReLU()])
         head.extend([nn.AdaptiveAvgPool2d(_SIDE), nn.Flatten()])
-        for _ in range(_DEPTH - 1):
+        for _ in range(_DEPTH):
             head.extend([nn.Linear(wide, wide, bias=False), nn.BatchNorm1d(wide), nn.ReLU()])
         return head.append(nn.Linear(wide, classes)).to(features)
 

@@ -1,10 +1,14 @@
 """Auxiliary heads: what turns a module's output into class scores, and what that costs."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from localbook.errors import ConfigError
@@ -26,7 +30,8 @@ class Cost:
     fixed : int
         Numbers in buffers: the weights of fixed heads, BatchNorm's statistics.
     multiply_adds : int
-        Of matrix products and convolutions, in one forward pass of one sample.
+        Of matrix products and convolutions, in one forward pass of one sample: attention's two
+        products in full, also where it is causal.
     """
 
     parameters: int
@@ -43,14 +48,41 @@ def cost(module: nn.Module, example: Tensor) -> Cost:
     example : float tensor, shape (N, ...)
         What goes into the module.
     """
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE)
     # in eval mode, for one sample would not do for BatchNorm
-    with evaluating(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with evaluating(module), torch.no_grad(), _known_operations(), counter:
         module(example[:1].detach())
     return Cost(
         sum(p.numel() for p in module.parameters() if p.requires_grad),
         sum(b.numel() for b in module.buffers()),
         counter.get_total_flops() // 2,
     )
+
+
+@contextmanager
+def _known_operations() -> Iterator[None]:
+    """Keep modules from fused kernels, of attention and LSTM, in which the counter sees nothing."""
+    kernels: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
+    fast = torch.backends.mha
+    before = [kernel.enabled for kernel in kernels], fast.get_fastpath_enabled()
+    try:
+        for kernel in kernels:
+            kernel.enabled = False
+        fast.set_fastpath_enabled(False)
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for kernel, enabled in zip(kernels, before[0], strict=True):
+            kernel.enabled = enabled
+        fast.set_fastpath_enabled(before[1])
+
+
+def _of_vector(*shapes: Any, **_: Any) -> int:
+    """Return the operations of a product with a vector: two for each number of the matrix."""
+    return 2 * max(math.prod(shape) for shape in shapes if isinstance(shape, Size))
+
+
+_MORE = {getattr(torch.ops.aten, name): _of_vector for name in ("mv", "addmv", "dot")}
 
 
 def make_head(
@@ -124,6 +156,17 @@ def add_heads(
     ------
     ConfigError
         If the last module does not give class scores, or fewer of them than the labels need.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> last = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 6 * 6, 10))
+    >>> stages = [torch.nn.Conv2d(1, 8, 3), last]
+    >>> x, y = torch.zeros(4, 1, 8, 8), torch.arange(4)
+    >>> net = local.add_heads(stages, "linear", x, y, seed=0)
+    >>> len(net.heads)
+    2
     """
     outputs = []
     with evaluating(*modules), torch.no_grad():

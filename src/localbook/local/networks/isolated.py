@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,17 @@ class IsolatedNetwork(nn.Module):
     ------
     ConfigError
         If there are no modules, or not one head for each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> stages = [torch.nn.Linear(4, 6), torch.nn.Linear(6, 6)]
+    >>> net = local.IsolatedNetwork(stages, heads=[torch.nn.Linear(6, 3), torch.nn.Linear(6, 3)])
+    >>> x, y = torch.zeros(5, 4), torch.zeros(5, dtype=torch.int64)
+    >>> _ = local.PlainLocal().gradients(net, x, y)
+    >>> all(weight.grad is not None for weight in net.parameters())
+    True
     """
 
     def __init__(self, modules: Sequence[nn.Module], heads: Sequence[nn.Module]) -> None:
@@ -76,10 +88,21 @@ class ConvNet:
         Output channels of each module.
     strides : tuple of int
         Stride of each module's convolution.
+    norm : {"batch", "none"}
+        What stands between convolution and ReLU; without BatchNorm the convolution has a bias.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet(widths=(8, 16), strides=(1, 2)).build(in_channels=1, classes=10, seed=0)
+    >>> [tuple(scores.shape) for scores in net.all_scores(torch.zeros(5, 1, 8, 8))]
+    [(5, 10), (5, 10)]
     """
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
+    norm: Literal["batch", "none"] = "batch"
 
     def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
         """Return the network with seeded weights, without touching the global random state."""
@@ -88,8 +111,8 @@ class ConvNet:
             channels = (in_channels, *self.widths[:-1])
             modules = [
                 nn.Sequential(
-                    nn.Conv2d(c, width, 3, stride, padding=1, bias=False),
-                    nn.BatchNorm2d(width),
+                    nn.Conv2d(c, width, 3, stride, padding=1, bias=self.norm == "none"),
+                    *([nn.BatchNorm2d(width)] if self.norm == "batch" else []),
                     nn.ReLU(),
                 )
                 for c, width, stride in zip(channels, self.widths, self.strides, strict=True)

@@ -15,11 +15,11 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
+def evaluating(*modules: nn.Module, training: bool = False) -> Iterator[None]:
     """Put modules in eval mode inside the context, and each submodule back in its own after it."""
     modes = [(part, part.training) for module in modules for part in module.modules()]
     for part, _ in modes:
-        part.training = False
+        part.training = training
     try:
         yield
     finally:

@@ -80,6 +80,15 @@ def split(
         If the model cannot be traced, ``k`` is more than it can be cut into, a name is no place to
         cut, a module would have no parameter that requires grad, the shares are not K positive
         numbers, or ``by`` is neither of the two.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> model = local.cifar_resnet(20, classes=10, seed=0)
+    >>> parts = local.split(model, k=2, example=torch.zeros(1, 3, 32, 32))
+    >>> len(parts.modules)
+    2
     """
     if k < 1:
         raise ConfigError(f"a model cannot be cut into k={k} modules; give one or more.")

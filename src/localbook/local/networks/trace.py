@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from localbook.errors import ConfigError
+from localbook.local.networks.replay import evaluating
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Place:
 def trace(model: nn.Module) -> Trace:
     """Trace a model by torch.fx, treating submodules that cannot be traced as single steps.
 
-    A submodule is not looked into if its forward pass branches on its input's values or reads
-    ``self.training``, which a traced graph would freeze.
+    A submodule is not looked into if its forward pass branches on its input's values, or is
+    another one in train mode than in eval mode: a traced graph would freeze that.
 
     Raises
     ------
@@ -65,19 +65,31 @@ def trace(model: nn.Module) -> Trace:
     """
     opaque: dict[str, str] = {}
     while True:
-        tracer = _Tracer(opaque)
+        tracers = [_Tracer(opaque) for _ in range(2)]
         try:
-            with _training_unreadable(model):
-                graph = tracer.trace(model)
+            for tracer, training in zip(tracers, (True, False), strict=True):
+                with evaluating(model, training=training):
+                    tracer.trace(model)
         except _OpaqueError as found:
             opaque[found.path] = found.reason  # and once more from the start, around it
+            continue
         except Exception as error:
             raise ConfigError(
                 f"{type(model).__name__} cannot be cut: {_where_and_why(error)}; "
                 "move that part into a submodule of its own."
             ) from error
-        else:
+        changing = _depending_on_the_mode(*tracers)
+        if "" in changing:
+            raise ConfigError(
+                f"{type(model).__name__} cannot be cut: its own forward pass reads self.training "
+                f"and does something else in train mode (at step '{changing['']}'); switch that "
+                "off, as aux_logits=False does for torchvision's models, or move it into a "
+                "submodule of its own, such as nn.Dropout."
+            )
+        opaque |= dict.fromkeys(changing, "its forward pass reads self.training")
+        if not changing:
             break
+    graph = tracer.graph
     for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         if node.users:
             raise ConfigError(
@@ -148,6 +160,21 @@ def _shared_parameters(found: Trace, model: nn.Module) -> list[tuple[str, int, i
     return [span for span in spans.values() if span[1] < span[2]]
 
 
+def _depending_on_the_mode(training: "_Tracer", evaluating: "_Tracer") -> dict[str, str]:
+    """Return the paths of modules that took other steps in train mode, with the name of a step."""
+    one, other = (tracer.said() for tracer in (training, evaluating))
+    found = [
+        (training.taken_in[node], node.name)
+        for (node, text), (_, expected) in zip(one, other, strict=False)
+        if text != expected
+    ]
+    if len(one) != len(other):  # all after the first is out of step
+        longer = max(training, evaluating, key=lambda tracer: len(tracer.taken_in))
+        rest = longer.said()[min(len(one), len(other))][0]
+        found = [*found, (longer.taken_in[rest], rest.name)][:1]
+    return dict(reversed(found))
+
+
 class _OpaqueError(Exception):
     """A submodule that has to be a single step."""
 
@@ -163,7 +190,24 @@ class _Tracer(fx.Tracer):
     def __init__(self, opaque: dict[str, str]) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
+        self.taken_in: dict[fx.Node, str] = {}  # the module whose forward pass takes the step
+        self._inside = [""]
         self._opaque = opaque
+
+    def said(self) -> list[tuple[fx.Node, Any]]:
+        """Return what each step does, in words that are equal if two graphs are."""
+        place = {node: index for index, node in enumerate(self.taken_in)}
+
+        def inputs(of: Any) -> Any:
+            return fx.node.map_arg(of, lambda node: place[node])
+
+        return [(n, (n.op, n.target, inputs(n.args), inputs(n.kwargs))) for n in self.taken_in]
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """Note where the step is taken."""
+        node = super().create_node(*args, **kwargs)
+        self.taken_in[node] = self._inside[-1]
+        return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether the submodule is a single step."""
@@ -173,8 +217,16 @@ class _Tracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """Trace the call of a submodule."""
         path = self.path_of_module(m)
+
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            self._inside.append(path)
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                self._inside.pop()
+
         try:
-            out = super().call_module(m, forward, args, kwargs)
+            out = super().call_module(m, inside, args, kwargs)
         except _OpaqueError:
             raise
         except Exception as error:
@@ -185,25 +237,6 @@ class _Tracer(fx.Tracer):
         return out
 
 
-class _Unreadable:
-    """Stands for ``self.training`` while a model is traced."""
-
-    def __bool__(self) -> bool:
-        raise TypeError("the forward pass reads self.training")
-
-
-@contextmanager
-def _training_unreadable(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    for module, _ in modes:
-        module.__dict__["training"] = _Unreadable()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def _where_and_why(error: Exception) -> str:
     """Say in half a sentence which line of the model's code an error comes from."""
     frames = [
@@ -212,8 +245,6 @@ def _where_and_why(error: Exception) -> str:
         if "torch" not in Path(frame.filename).parts and Path(frame.filename) != Path(__file__)
     ]
     reason = str(error).split("\n")[0].rstrip(".")
-    if "_Unreadable" in reason:
-        reason = "the forward pass reads self.training"
     if not frames:
         return reason
     last = frames[-1]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from localbook.local.networks import IsolatedNetwork, RandomState, call_again
+from localbook.local.networks import IsolatedNetwork, RandomState, buffers_of, call_again
 from localbook.local.rules.base import Rule
 
 
@@ -61,7 +61,7 @@ class _ComputedTwice(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, module: nn.Module, x: Tensor, anchor: Tensor) -> Tensor:
         """Run the module; ``anchor`` requires grad, so that the backward pass comes here."""
-        ctx.module, ctx.state = module, RandomState.now(x.device)
+        ctx.module, ctx.state, ctx.buffers = module, RandomState.now(x.device), buffers_of(module)
         ctx.mixed = torch.is_autocast_enabled(x.device.type)
         ctx.save_for_backward(x)
         out: Tensor = module(x)
@@ -75,6 +75,6 @@ class _ComputedTwice(torch.autograd.Function):
         # The engine runs this on a thread of its own, which need not know of autocast.
         precision = torch.autocast(x.device.type, torch.bfloat16, enabled=ctx.mixed)
         with torch.enable_grad(), precision, ctx.state.again():
-            out = call_again(ctx.module, {}, x)
+            out = call_again(ctx.module, {}, x, ctx.buffers)
         torch.autograd.backward(out, grads[0])
         return None, x.grad, None

@@ -17,13 +17,14 @@ from localbook.local.rules.targets import one_label
 class ForwardForward(LocalRule):
     r"""Local learning by the goodness of two forward passes.
 
-    With g(x_l) the mean square of a sample's outputs, every module minimises
+    With g(x_l) the sum of squares of a sample's D outputs, every module minimises
 
     .. math::
 
-        \log(1 + e^{\theta - g(x_l^+)}) + \log(1 + e^{g(x_l^-) - \theta}),
+        \log(1 + e^{\theta D - g(x_l^+)}) + \log(1 + e^{g(x_l^-) - \theta D}),
 
-    where x⁺ carries the image's label and x⁻ a wrong one. Hinton, "The forward-forward algorithm:
+    where x⁺ carries the image's label and x⁻ a wrong one; or the same with g/D and θ, which makes
+    the logits D times smaller. Hinton, "The forward-forward algorithm:
     some preliminary investigations" (2022). Our reconstruction, so that it fits networks of
     convolutions and needs no random numbers:
 
@@ -33,21 +34,23 @@ class ForwardForward(LocalRule):
     - one pass runs both kinds and the neutral images, so that BatchNorm's buffers see them once.
 
     The heads are trained on detached activations of the neutral images and give the network's
-    scores; :meth:`goodness` gives Hinton's other classifier. A module must not see how large the
+    scores; :meth:`scores` gives Hinton's other classifier. A module must not see how large the
     goodness before it was: build the network by :func:`with_length_norm`.
 
     Attributes
     ----------
     classes : int
     threshold : float
-        θ.
+        θ, of the mean square of an output.
     seed : int
         Of the patterns, which are drawn again at every call: the rule keeps no state.
+    goodness : str
+        ``"sum"`` of squares, as published, or ``"mean"``.
 
     Raises
     ------
     ConfigError
-        If there are fewer than two classes or the threshold is not positive.
+        If there are fewer than two classes, the threshold is not positive or the goodness unknown.
     """
 
     uses_image = False
@@ -56,6 +59,7 @@ class ForwardForward(LocalRule):
     classes: int
     threshold: float = 1.0
     seed: int = 0
+    goodness: str = "sum"
 
     def __post_init__(self) -> None:
         if self.classes < 2 or not 0 < self.threshold < math.inf:
@@ -63,6 +67,8 @@ class ForwardForward(LocalRule):
                 f"Forward-Forward needs two or more classes (not {self.classes}) and a positive "
                 f"threshold (not {self.threshold})."
             )
+        if self.goodness not in ("sum", "mean"):
+            raise ConfigError(f"the goodness is a 'sum' or a 'mean', not '{self.goodness}'.")
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add gradients for one batch.
@@ -89,8 +95,9 @@ class ForwardForward(LocalRule):
             x = torch.cat([self.marked(x, y), self.marked(x, self.wrong(y)), x])
         x = module(x.detach())  # gradient isolation: nothing flows back across this line
         true, wrong, neutral = x.chunk(3)
-        hurt = F.softplus(self.threshold - goodness(true))
-        hurt = hurt + F.softplus(goodness(wrong) - self.threshold)
+        size = true[0].numel() if self.goodness == "sum" else 1
+        hurt = F.softplus(size * (self.threshold - mean_square(true)))
+        hurt = hurt + F.softplus(size * (mean_square(wrong) - self.threshold))
         probe = F.cross_entropy(head(neutral.detach()), y)
         torch.autograd.backward(hurt.mean() + probe)
         return probe.detach(), replace(signal, x=x.detach())
@@ -114,12 +121,8 @@ class ForwardForward(LocalRule):
         step = 1 + torch.arange(len(y), device=y.device) % (self.classes - 1)
         return (y + step) % self.classes
 
-    def scores(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
-        """Return :meth:`goodness`, by which the rule classifies; its heads are only probes."""
-        return self.goodness(net, x)
-
     @torch.no_grad()
-    def goodness(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
+    def scores(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
         """Return how good each label is for each image: the sum over the modules, (N, classes).
 
         The first module does not count when there are others, as in Hinton's classifier. The
@@ -131,12 +134,13 @@ class ForwardForward(LocalRule):
             found = []
             for module in net.local_modules:
                 out = module(out)
-                found.append(goodness(out))
+                size = out[0].numel() if self.goodness == "sum" else 1
+                found.append(size * mean_square(out))
             columns.append(torch.stack(found[1:] or found).sum(0))
         return torch.stack(columns, 1)
 
 
-def goodness(x: Tensor) -> Tensor:
+def mean_square(x: Tensor) -> Tensor:
     """Return the mean square of each sample, shape (N,)."""
     return x.square().flatten(1).mean(1)
 
@@ -146,8 +150,11 @@ class LengthNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, ...) to (N, ...)."""
-        root = (goodness(x) + 1e-8).sqrt()
-        return x / root.view(-1, *[1] * (x.ndim - 1))
+        # First by the largest entry, for squares of small ones are zero; a sample of zeros stays.
+        largest = x.detach().abs().flatten(1).amax(1)
+        x = x / torch.where(largest > 0, largest, 1.0).view(-1, *[1] * (x.ndim - 1))
+        square = mean_square(x)
+        return x / torch.where(square > 0, square, 1.0).sqrt().view(-1, *[1] * (x.ndim - 1))
 
 
 def with_length_norm(net: IsolatedNetwork) -> IsolatedNetwork:

@@ -24,8 +24,10 @@ class InfoPro(LocalLoss):
     ``projection``; the classifier is then trained on detached features, as a probe.
 
     Wang et al., "Revisiting locally supervised learning: an alternative to end-to-end training"
-    (2021). Our reconstruction: the decoder's form, the squared error in the units of the image as
-    the network gets it, and the weight, equal for all modules.
+    (2021), whose code the decoder, the projection and the contrast follow. Ours are the squared
+    error of the image as the network gets it, where the code has a sigmoid and the binary
+    cross-entropy of pixels between 0 and 1, with gradients that are about eight times smaller at
+    the start; linear maps where outputs have no positions; and one weight for all modules.
 
     Attributes
     ----------
@@ -79,22 +81,16 @@ class InfoPro(LocalLoss):
             )
         parts = {"decoder": _decoder(out, image)}
         if self.contrast:
-            pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-            channels = out.shape[1]
-            parts["projection"] = nn.Sequential(
-                pool if out.ndim == 4 else nn.Identity(),
-                nn.Linear(channels, channels),
-                nn.ReLU(),
-                nn.Linear(channels, _PROJECTION),
-            )
+            parts["projection"] = _projection(out)
         return parts
 
 
 def class_contrast(projected: Tensor, y: Tensor, temperature: float) -> Tensor:
-    """Return the mean over ordered pairs (i, j) of one class, i ≠ j, of -log p_i(j), shape ().
+    """Return the mean over i of the mean over the others j of its class of -log p_i(j), shape ().
 
-    p_i(j) is the softmax, over all j ≠ i, of the cosines of i with them over the temperature. A
-    batch without any such pair has loss 0.
+    p_i(j) is the softmax, over all j ≠ i, of the cosines of i with them over the temperature. Only
+    samples i that have such a j count; without any the loss is 0. Khosla et al., "Supervised
+    contrastive learning" (2020), equation 2.
 
     Parameters
     ----------
@@ -107,7 +103,9 @@ def class_contrast(projected: Tensor, y: Tensor, temperature: float) -> Tensor:
     # A finite number, for 0 times infinity would spoil the sum over the pairs.
     scores = (unit @ unit.T / temperature).masked_fill(itself, -1e9)
     pairs = (y[:, None] == y) & ~itself
-    return -(scores.log_softmax(1) * pairs).sum() / pairs.sum().clamp(min=1)
+    others = pairs.sum(1)  # (N,)
+    each = -(scores.log_softmax(1) * pairs).sum(1) / others.clamp(min=1)
+    return each.sum() / (others > 0).sum().clamp(min=1)
 
 
 def _decoder(out: Tensor, image: Tensor) -> nn.Module:
@@ -115,9 +113,25 @@ def _decoder(out: Tensor, image: Tensor) -> nn.Module:
         size = image.shape[1:]
         return nn.Sequential(nn.Linear(out.shape[1], size.numel()), nn.Unflatten(1, size))
     return nn.Sequential(
-        nn.Upsample(tuple(image.shape[2:]), mode="bilinear"),
+        nn.Upsample(tuple(image.shape[2:]), mode="bilinear", align_corners=True),
         nn.Conv2d(out.shape[1], _WIDTH, 3, padding=1, bias=False),
         nn.BatchNorm2d(_WIDTH),
         nn.ReLU(),
         nn.Conv2d(_WIDTH, image.shape[1], 3, padding=1),
     )
+
+
+def _projection(out: Tensor) -> nn.Module:
+    channels, layers = out.shape[1], list[nn.Module]()
+    if out.ndim == 4:
+        wide = 2 * channels
+        layers = [
+            nn.Conv2d(channels, wide, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        ]
+        channels = wide
+    perceptron = [nn.Linear(channels, _PROJECTION), nn.ReLU(), nn.Linear(_PROJECTION, _PROJECTION)]
+    return nn.Sequential(*layers, *perceptron)

@@ -30,7 +30,8 @@ class NoProp(Rule):
     Li, Teh and Pascanu, "NoProp: training neural networks without back-propagation or
     forward-propagation" (2025), arXiv:2503.24322, with fixed one-hot embeddings, for which the
     Kullback-Leibler term is constant. Our reconstruction: the noise schedule, and classification
-    along the mean path, from z_0 = 0 and without fresh noise.
+    along the mean path, from z_0 = 0 and without fresh noise, where the paper's sampler starts
+    from noise and adds some in every step.
 
     NoProp does not train any given chain of modules: its modules read the image beside the state
     of the chain, and in training no module sees another's output. The smallest extension that fits

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,7 +10,9 @@ from localbook.errors import ConfigError
 from localbook.local.rules.losses import LocalLoss, part
 from localbook.local.rules.targets import onehot
 
-_EPSILON = 1e-5  # under the roots, whose slope is infinite at zero: SGR differentiates twice
+# Under the roots, whose slope is infinite at zero: SGR differentiates twice. Relative to the
+# features, so that small activations are taught like large ones.
+_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class PredSim(LocalLoss):
 
     where h is a trained linear map (3 x 3 convolution for images), the head's part ``similarity``,
     and S holds the similarities of the samples. Nøkland and Eidnes, "Training neural
-    networks with local error signals" (2019); the small constant under its roots is ours.
+    networks with local error signals" (2019). Ours is the small share of the features' own size
+    under the roots, where the authors add 1e-8 to the norm.
 
     Attributes
     ----------
@@ -63,15 +67,25 @@ class PredSim(LocalLoss):
 def similarities(features: Tensor) -> Tensor:
     """Return the adjusted cosine similarities of the samples, shape (N, N).
 
+    Where there are positions and more than three channels, each channel counts by its standard
+    deviation over them, as in the authors' code; else every number counts.
+
     Parameters
     ----------
     features : float tensor, shape (N, C, H, W), (N, T, C) or (N, C)
-        Where there are positions, each channel counts by its standard deviation over them.
     """
-    if features.ndim > 2:
-        places = features.flatten(2) if features.ndim == 4 else features.transpose(1, 2)
-        single = places.shape[2] == 1  # then there is nothing to deviate from
-        features = places[:, :, 0] if single else (places.var(2) + _EPSILON).sqrt()  # (N, C)
+    if features.ndim == 3:
+        features = features.transpose(1, 2)
+    if features.ndim > 2 and features.shape[1] > 3 and features.shape[2] > 1:
+        spread = features.flatten(2).var(2)  # (N, C)
+        features = (spread + _EPSILON * _positive(spread.mean(1, keepdim=True))).sqrt()
+    features = features.flatten(1)
     centred = features - features.mean(1, keepdim=True)
-    unit = centred / (centred.square().sum(1, keepdim=True) + _EPSILON).sqrt()
+    size = features.square().sum(1, keepdim=True)
+    unit = centred / (centred.square().sum(1, keepdim=True) + _EPSILON**2 * _positive(size)).sqrt()
     return unit @ unit.T
+
+
+def _positive(size: Tensor) -> Tensor:
+    """Return sizes with 1 in the place of 0, so that a sample of zeros has derivatives."""
+    return torch.where(size > 0, size, 1.0)

@@ -8,7 +8,7 @@ kernel's, and the second is that of the formula, worked out again for a few samp
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,8 @@ def attention(
 ) -> Tensor:
     """Return softmax(query keyᵀ · scale) value, twice differentiable.
 
-    Parameters and result are those of ``torch.nn.functional.scaled_dot_product_attention``.
+    Parameters and result are those of ``torch.nn.functional.scaled_dot_product_attention``;
+    queries, keys and values may lack axes before the last two, or share them.
     """
     if attn_mask is not None or dropout_p or is_causal or more:
         with sdpa_kernel(SDPBackend.MATH):
@@ -42,8 +43,12 @@ def attention(
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **more
             )
             return plain
-    out: Tensor = _Attention.apply(*lowered(query, key, value), scale)
-    return out
+    inputs = cast(tuple[Tensor, ...], lowered(query, key, value))
+    shapes = (t.shape[:-2] for t in inputs)
+    batch = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    inputs = tuple(t.expand(*(batch or (1,)), *t.shape[-2:]) for t in inputs)
+    out: Tensor = _Attention.apply(*inputs, scale)
+    return out if batch else out.squeeze(0)
 
 
 class _Attention(torch.autograd.Function):

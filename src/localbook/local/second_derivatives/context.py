@@ -6,21 +6,31 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from localbook.local.second_derivatives.attention import FUSED, attention, by_name
 from localbook.local.second_derivatives.batch_norm import batch_norm
 from localbook.local.second_derivatives.convolution import Wanted, convolution
 from localbook.local.second_derivatives.gelu import PLAIN, gelu
 from localbook.local.second_derivatives.layer_norm import layer_norm
+from localbook.local.second_derivatives.pointwise import FORWARD, TWICE
+
+_REPLACED: dict[Any, Any] = {
+    F.batch_norm: batch_norm,
+    F.layer_norm: layer_norm,
+    PLAIN: gelu,
+    FUSED: attention,
+    **TWICE,
+}
 
 
 class DifferentiableTwice(TorchFunctionMode):
     """A context in which what is computed has a fast second derivative.
 
-    Calls of ``scaled_dot_product_attention``, ``conv2d`` and ``batch_norm`` of
-    ``torch.nn.functional`` are replaced, also those in traced modules and inside
-    ``nn.MultiheadAttention``.
+    Calls of functions of ``torch.nn.functional`` are replaced by those of this room, also in traced
+    modules and inside ``nn.MultiheadAttention``.
 
     Attributes
     ----------
@@ -38,18 +48,10 @@ class DifferentiableTwice(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.conv2d:
             return convolution(*args, **kwargs, wanted=self.wanted)
-        if func is F.batch_norm:
-            return batch_norm(*args, **kwargs)
-        if func is F.layer_norm:
-            return layer_norm(*args, **kwargs)
-        if func is PLAIN:
-            return gelu(*args, **kwargs)
-        if func is FUSED:
-            return attention(*args, **kwargs)
         if func is F.multi_head_attention_forward:
             with by_name():  # no mode sees what this function calls
                 return func(*args, **kwargs)
-        return func(*args, **kwargs)
+        return _REPLACED.get(func, func)(*args, **kwargs)
 
     @contextmanager
     def by_inputs_alone(self) -> Iterator[None]:
@@ -63,3 +65,19 @@ class DifferentiableTwice(TorchFunctionMode):
             yield
         finally:
             self.wanted.weights = True
+
+
+class ForwardOverReverse(TorchFunctionMode):
+    """A context in which ``torch.func`` differentiates, forward over reverse, what autograd does.
+
+    Left to itself it draws dropout's masks in another memory order, and lets tangents through
+    ``torch.no_grad``; see also :mod:`localbook.local.second_derivatives.pointwise`.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled() and func.__name__ != "__set__":
+            args, kwargs = tree_map_only(Tensor, Tensor.detach, (args, kwargs))
+        return FORWARD.get(func, func)(*args, **kwargs)

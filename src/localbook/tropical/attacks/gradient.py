@@ -6,10 +6,11 @@ and Szegedy, "Explaining and Harnessing Adversarial Examples" (2015); Madry et a
 Learning Models Resistant to Adversarial Attacks" (2018), without the random start.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
@@ -21,7 +22,7 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     Parameters
     ----------
     model : nn.Module
-        From inputs to class scores; in evaluation mode.
+        From inputs to class scores; attacked in evaluation mode, whatever its mode is.
     x : Tensor
         Inputs (N, ...) with values in [0, 1].
     y : Tensor
@@ -38,7 +39,6 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     ConfigError
         On an empty batch, inputs outside [0, 1], labels out of range, or a negative ``eps``.
     """
-    check_batch(model, x, y)
     return pgd(model, x, y, eps, step=check_bound("eps", eps), steps=1)
 
 
@@ -71,10 +71,26 @@ def pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, *, step: float, step
     eta = torch.zeros_like(x)
     for _ in range(steps):
         eta.requires_grad_()
-        loss = F.cross_entropy(model(x + eta), y, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, eta)
+        with evaluating(model):
+            scores = model(x + eta)
+        # As the cross-entropy but for a positive factor for each input, which in float32 is zero
+        # where the right class leads by 17.
+        others = scores.scatter(1, y[:, None], -torch.inf).logsumexp(dim=1)
+        (gradient,) = torch.autograd.grad((others - scores.gather(1, y[:, None])[:, 0]).sum(), eta)
         eta = torch.clamp(eta.detach() + step * gradient.sign(), low, high)
     return eta
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and every part of it back into its own mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def feasible_box(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -104,7 +120,7 @@ def check_batch(model: nn.Module, x: Tensor, y: Tensor) -> None:
             f"labels of shape {tuple(y.shape)} and dtype {y.dtype} for {len(x)} inputs: "
             f"give int64 labels of shape ({len(x)},)."
         )
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         classes = model(x[:1]).shape[-1]
     if classes < 2:
         raise ConfigError("the model has one class: there is no other to move an input to.")

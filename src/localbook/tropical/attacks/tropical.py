@@ -22,7 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attacks.gradient import check_batch, check_bound, feasible_box
+from localbook.tropical.attacks.gradient import (
+    check_batch,
+    check_bound,
+    evaluating,
+    feasible_box,
+)
 from localbook.tropical.attacks.penalty import (
     Parts,
     Penalty,
@@ -103,12 +108,22 @@ def tropical_attack(
     ConfigError
         If the model does not begin with an nn.Linear that takes such inputs, or as for
         :func:`localbook.tropical.attacks.gradient.fgsm`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import tropical
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> x, y = torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    >>> found = tropical.tropical_attack(model, x, y, eps=0.1, weight_eps=0.1)
+    >>> bool(found.eta.abs().max() <= 0.1)
+    True
     """
     first, rest = split_first(model, x)
     check_batch(model, x, y)
     low, high = feasible_box(x, eps)
     bound = check_bound("weight_eps", weight_eps)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         stiffness = float(torch.linalg.matrix_norm(first.weight, 2)) ** 2
         parts = Parts(first, rest, stiffness)
         reach = bound * x.sum(dim=1, keepdim=True)
@@ -123,11 +138,12 @@ def tropical_attack(
     return TropicalAttack(found.eta, xi, success, error, iterations)
 
 
-def smallest_weight_change(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tensor:
-    r"""Return the smallest :math:`\xi` that does what ``eta`` does, :math:`\xi x = A \eta`.
+def weight_change_needed(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tensor:
+    r"""Return the norm :math:`\|\xi\|_{\infty,\infty}` of the least change that does what eta does.
 
     By Hölder's inequality :math:`|a_j \eta| = |\xi_j x| \le \|\xi_j\|_\infty \|x\|_1`, and
-    :math:`\xi_j = (a_j \eta / \|x\|_1) \, \mathrm{sign}(x)` attains it.
+    :math:`\xi_j = (a_j \eta / \|x\|_1) \, \mathrm{sign}(x)` attains it. So an attack on the input
+    keeps the bound of the weights exactly if this is at most :math:`\epsilon_2`.
 
     Parameters
     ----------
@@ -138,32 +154,18 @@ def smallest_weight_change(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tens
 
     Returns
     -------
-    Tensor (N, p, n)
+    Tensor (N,)
+        :math:`\|A\eta\|_\infty / \|x\|_1`.
 
     Raises
     ------
     ConfigError
         If an input is zero, so that no change of the weights moves it.
     """
-    share = _moved(model, x, eta) / x.sum(dim=1, keepdim=True)  # (N, p)
-    return share[:, :, None] * x.sign()[:, None, :]
-
-
-def weight_change_needed(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tensor:
-    r"""Return :math:`\|A\eta\|_\infty / \|x\|_1` (N,), the norm of ``smallest_weight_change``.
-
-    An attack on the input keeps the bound of the weights exactly if this is at most
-    :math:`\epsilon_2`. Parameters and errors are those of ``smallest_weight_change``.
-    """
-    return _moved(model, x, eta).abs().amax(dim=1) / x.sum(dim=1)
-
-
-def _moved(model: nn.Sequential, x: Tensor, eta: Tensor) -> Tensor:
-    """Return A eta (N, p), refusing inputs that are zero."""
     first, _ = split_first(model, x)
     if not x.any(dim=1).all():
         raise ConfigError("an input is zero: no change of the first layer's weights moves it.")
-    return eta @ first.weight.detach().T
+    return (eta @ first.weight.detach().T).abs().amax(dim=1) / x.sum(dim=1)
 
 
 def split_first(model: nn.Sequential, x: Tensor) -> tuple[nn.Linear, nn.Sequential]:

@@ -11,21 +11,19 @@ reduced form are our reconstruction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.dual.branches import LiftedZonotopes, paper_branches, reduced_branches
+from localbook.tropical.dual.branches import Form, LiftedZonotopes, paper_branches, reduced_branches
 from localbook.tropical.networks import ReLUNetwork, as_network
 from localbook.tropical.polynomials import TropicalPolynomial
 from localbook.tropical.zonotopes import Zonotope, ZonotopeHull, hull_of_zonotopes
 
 if TYPE_CHECKING:
     from torch import nn
-
-Form = Literal["reduced", "paper"]
 
 MOST_MONOMIALS = 5_000_000
 """A branch with more is refused: its monomials would take hours and all memory."""
@@ -79,6 +77,15 @@ def dual_polytope(
     ConfigError
         If the network does not have exactly one hidden layer, there are not two different classes
         of it to compare, or the form is another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> [len(z.generators) for z in tropical.dual_polytope(net).zonotopes]
+    [2, 2]
     """
     branches = _branches(as_network(model), classes, form)
     lifted = bool(branches.generators[..., -1].any() or branches.shifts[:, -1].any())
@@ -104,6 +111,15 @@ def decision_polynomial(
         As :func:`dual_polytope`.
     GeometryError
         If a branch may have millions of monomials.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> len(tropical.decision_polynomial(net).exponents)
+    3
     """
     branches = _branches(as_network(model), classes, form)
     _check_size(branches)

@@ -1,4 +1,4 @@
-"""From a torch model to a :class:`ReLUNetwork`."""
+"""From a torch model to a :class:`ReLUNetwork`, by what it computes."""
 
 import copy
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
 from localbook.tropical.networks.network import ReLUNetwork
+
+_SAME = 1e-9  # of the largest score: how far a network may be from the model it was read from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +29,9 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     model : nn.Module
         An nn.Linear, or an nn.Sequential (nested ones too) of ReLU and of layers that are affine:
         Linear, convolutions, average pooling, BatchNorm and Dropout in evaluation mode, Flatten,
-        Unflatten, Identity. Consecutive affine layers become one matrix.
+        Unflatten, Identity. Consecutive affine layers become one matrix. Pruned, parametrised and
+        normed weights, hooks and subclasses count by what they do in evaluation mode: the result is
+        always compared with the model on random inputs.
     input_shape : tuple of int, optional
         Shape of one input without the batch, such as (3, 32, 32); may be left out when the first
         layer with weights is an nn.Linear. The network takes the input flattened.
@@ -35,17 +39,30 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     Raises
     ------
     ConfigError
-        If a layer is of another kind or in training mode, or the input shape is needed or wrong.
+        If a layer is of another kind or in training mode, the input shape is needed or wrong, or
+        the model computes something else than its layers in turn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import tropical
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> net = tropical.from_torch(model)
+    >>> [weight.shape for weight in net.weights]
+    [(3, 2), (2, 3)]
     """
     import torch
 
-    layers = list(_layers(model, ""))
+    list(_layers(model, ""))  # refuses what is in training mode
+    twin = _twin(model)
+    layers = list(_layers(twin, ""))
     shape = input_shape or _linear_input(layers)
     weights, biases = [], []
     with torch.no_grad():
         block = _AffineBlock(shape)
         for name, layer in layers:
             if isinstance(layer, torch.nn.ReLU):
+                _check_relu(name, layer, block.offset)
                 weights.append(block.matrix())
                 biases.append(block.bias())
                 block = _AffineBlock(tuple(block.offset.shape[1:]))
@@ -53,7 +70,52 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
                 block.append(name, layer)
         weights.append(block.matrix())
         biases.append(block.bias())
-    return ReLUNetwork(tuple(weights), tuple(biases))
+        network = ReLUNetwork(tuple(weights), tuple(biases))
+        _compare(network, twin, shape)
+    return network
+
+
+def _twin(model: "nn.Module") -> "nn.Module":
+    """Return a float64 copy in evaluation mode."""
+    from torch import Tensor
+
+    kept = (value for module in model.modules() for value in vars(module).values())
+    # Pruning and the older weight norm keep a computed weight, which torch does not copy.
+    memo = {id(t): t.detach().clone() for t in kept if isinstance(t, Tensor) and not t.is_leaf}
+    return copy.deepcopy(model, memo).cpu().double().eval()
+
+
+def _check_relu(name: str, layer: "nn.Module", like: "Tensor") -> None:
+    """Refuse a ReLU that does something else, by a hook or a forward of its own."""
+    import torch
+
+    points = like.new_empty(4, *like.shape[1:])
+    points.normal_(generator=torch.Generator().manual_seed(0))
+    if not torch.equal(layer(points.clone()), points.clamp(min=0)):
+        raise ConfigError(
+            f"{name} ({type(layer).__name__}) does not compute the ReLU: "
+            "remove its hooks, or give an nn.ReLU in place of a forward of its own."
+        )
+
+
+def _compare(network: ReLUNetwork, model: "nn.Module", shape: tuple[int, ...]) -> None:
+    """Refuse a model that computes something else than what was read, on random inputs."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(32, *shape, dtype=torch.float64, generator=generator)
+    points[16:] *= 10
+    read = network(points.flatten(1).numpy())
+    try:
+        scores = model(points).flatten(1).numpy()
+        same = bool((np.abs(scores - read) <= _SAME * np.abs(scores).max()).all())
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        same = False
+    if not same:
+        raise ConfigError(
+            f"the model ({type(model).__name__}) computes something else than its layers in turn: "
+            "give an nn.Sequential without hooks and without a forward of its own."
+        )
 
 
 def _layers(module: "nn.Module", name: str) -> "Iterator[tuple[str, nn.Module]]":
@@ -118,16 +180,19 @@ class _AffineBlock:
 
     def append(self, name: str, layer: "nn.Module") -> None:
         """Apply one more affine layer."""
+        import torch
         from torch import nn
 
-        layer = copy.deepcopy(layer).cpu().double()
         shape = tuple(self.offset.shape[1:])
         try:
+            zero = torch.zeros_like(self.offset)
             self.offset = layer(self.offset)
-            if self.columns is None and isinstance(layer, nn.Linear) and len(shape) == 1:
+            if not _plain(layer):
+                self.columns = layer(self._image_of_units(shape)) - layer(zero)
+            elif self.columns is None and isinstance(layer, nn.Linear) and len(shape) == 1:
                 self.columns = layer.weight.T  # spares the product with a large identity
             elif self.columns is not None or not isinstance(layer, (nn.Flatten, nn.Identity)):
-                self.columns = _without_bias(layer)(self._image_of_units(shape))
+                self.columns = _without_bias(copy.deepcopy(layer))(self._image_of_units(shape))
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"{name} ({type(layer).__name__}) cannot take an input of shape {shape}: "
@@ -150,6 +215,12 @@ class _AffineBlock:
     def bias(self) -> "NDArray[np.float64]":
         """Return the block's bias (outputs,)."""
         return np.asarray(self.offset.flatten().numpy())
+
+
+def _plain(layer: "nn.Module") -> bool:
+    """Tell whether a layer is torch's own, with nothing added to what it computes."""
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks)
+    return type(layer).__module__.startswith("torch.nn.modules") and not any(hooks)
 
 
 def _without_bias(layer: "nn.Module") -> "nn.Module":

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
+from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
 from localbook.tropical.polynomials.subdivision import Subdivision, dual_subdivision
 from localbook.tropical.tolerance import TOLERANCE, finite
-from localbook.tropical.zonotopes import orthogonal_basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,14 @@ def hypersurface(polynomial: TropicalPolynomial, box: ArrayLike) -> Hypersurface
     ------
     GeometryError
         If there are not two or three variables, or the box is empty.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> x, y = tropical.variables(2)
+    >>> line = tropical.hypersurface(x + y + 0, [(-1, 1), (-1, 1)])
+    >>> len(line.segments)
+    3
     """
     dimension = polynomial.dimension
     if dimension not in (2, 3):

@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 
 from localbook.arrays import Floats, Indices
-from localbook.tropical.hull import Face, affine_span, extreme_points, faces
+from localbook.tropical.hull import Face, extreme_points, faces
+from localbook.tropical.points import Span, affine_span
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
 from localbook.tropical.tolerance import TOLERANCE
 
@@ -48,6 +49,14 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
     References
     ----------
     .. [1] D. Maclagan, B. Sturmfels, "Introduction to Tropical Geometry", 2015, proposition 3.1.6.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> x, y = tropical.variables(2)
+    >>> cells = tropical.dual_subdivision(x * x + y * y + 1 * x * y + 0).cells
+    >>> len(cells)
+    2
     """
     span = affine_span(polynomial.exponents)
     plane = np.column_stack([span.coordinates, np.ones(len(span.coordinates))])
@@ -55,11 +64,13 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
     slope = np.linalg.lstsq(plane, coefficients, rcond=None)[0]
     lift = coefficients - plane @ slope
     height = float(np.abs(lift).max())
-    if height <= TOLERANCE.contact * np.abs(coefficients).max():
-        upper, edges = _one_cell(span.coordinates)
+    largest = float(np.abs(coefficients).max())
+    if height <= TOLERANCE.contact * largest:
+        upper, edges = _one_cell(span)
         slopes = np.zeros((1, span.coordinates.shape[1]))
     else:
-        found = faces(np.column_stack([span.coordinates, lift / height]))
+        noise = max(span.noise, TOLERANCE.rounding * largest / height)
+        found = faces(np.column_stack([span.coordinates, lift / height]), noise)
         above = [f for f in found if f.normal[-1] > TOLERANCE.contact]
         upper = [f.corners for f in above]
         edges = _edges(upper, found)
@@ -79,15 +90,15 @@ def essential(polynomial: TropicalPolynomial) -> TropicalPolynomial:
     return TropicalPolynomial(polynomial.exponents[kept], polynomial.coefficients[kept])
 
 
-def _one_cell(coordinates: Floats) -> tuple[list[Indices], Indices]:
+def _one_cell(span: Span) -> tuple[list[Indices], Indices]:
     """Return the only cell and its edges, for lifted points on one plane."""
-    corners = extreme_points(coordinates)
-    rank = coordinates.shape[1]
+    corners = extreme_points(span.coordinates)
+    rank = span.coordinates.shape[1]
     if rank == 0:
         return [corners], np.zeros((0, 2), dtype=np.intp)
     if rank == 1:
         return [corners], np.sort(corners)[None]
-    return [corners], _edges([corners], faces(coordinates))
+    return [corners], _edges([corners], faces(span.coordinates, span.noise))
 
 
 def _edges(cells: list[Indices], sides: list[Face]) -> Indices:

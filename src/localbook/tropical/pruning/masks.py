@@ -57,7 +57,17 @@ def keep_weights(
 
 
 def class_blind(weights: Sequence[Array], compression: float) -> list[Mask]:
-    """Keep the weights of the largest magnitude in the whole stack (See et al. 2016)."""
+    """Keep the weights of the largest magnitude in the whole stack (See et al. 2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> weights = [np.array([[0.1, -2.0], [3.0, 0.2]])]
+    >>> (kept,) = tropical.class_blind(weights, compression=1 / 3)  # of 4 weights and 2 biases
+    >>> kept.tolist()
+    [[False, True], [True, False]]
+    """
     return keep_weights(weights, [np.abs(w) for w in weights], compression)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from localbook.arrays import Box, Floats, Indices, Masks
 from localbook.tropical.networks import ReLUNetwork, as_network, window
+from localbook.tropical.points import same_points
 from localbook.tropical.regions.cells import cut_layer, layers_of, square_cell
-from localbook.tropical.regions.polygons import Polygons, group_points
+from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.tolerance import TOLERANCE
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class LinearRegions:
     def adjacency(self) -> Indices:
         """The pairs (k, 2) of regions that share a side, smaller number first."""
         packed, box = self._packed, np.ptp(self.corners, axis=0)[:, None]
-        point = group_points(packed.corners / box, TOLERANCE.contact)
+        point = same_points((packed.corners / box).T, TOLERANCE.contact)
         side = _pair_keys(point, point[packed.following], len(point))
         proper = np.flatnonzero(point != point[packed.following])
         order = proper[np.argsort(side[proper])]
@@ -104,6 +105,15 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
         If the model cannot be converted or does not take two inputs.
     GeometryError
         If the box has no area.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> fold = np.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> net = tropical.ReLUNetwork((fold, np.eye(2)), (np.zeros(2), np.zeros(2)))
+    >>> len(tropical.linear_regions(net, ((-1, 1), (-1, 1))))
+    4
     """
     network = as_network(model)
     view, on_square = window(box, network)

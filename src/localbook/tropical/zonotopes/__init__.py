@@ -1,11 +1,9 @@
 """Zonotopes."""
 
-from localbook.tropical.zonotopes.directions import orthogonal_basis
 from localbook.tropical.zonotopes.exact import exact_vertices
-from localbook.tropical.zonotopes.hausdorff import hausdorff, paired_bound
+from localbook.tropical.zonotopes.hausdorff import farthest, hausdorff, paired_bound
 from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
-from localbook.tropical.zonotopes.labels import same_points
-from localbook.tropical.zonotopes.marks import keys, random_marks
+from localbook.tropical.zonotopes.labels import keys, random_marks
 from localbook.tropical.zonotopes.space import cross
 from localbook.tropical.zonotopes.zonotope import Zonotope
 
@@ -14,11 +12,10 @@ __all__ = [
     "ZonotopeHull",
     "cross",
     "exact_vertices",
+    "farthest",
     "hausdorff",
     "hull_of_zonotopes",
     "keys",
-    "orthogonal_basis",
     "paired_bound",
     "random_marks",
-    "same_points",
 ]

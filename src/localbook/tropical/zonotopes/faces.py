@@ -6,11 +6,11 @@ import numpy as np
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
+from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.chambers import planar, solid
-from localbook.tropical.zonotopes.directions import orthogonal_basis
-from localbook.tropical.zonotopes.marks import keys, random_marks
-from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, lines
+from localbook.tropical.zonotopes.labels import keys, random_marks
+from localbook.tropical.zonotopes.planar import planar
+from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, lines, solid
 
 
 def face_corners(vectors: Floats) -> list[Indices]:

@@ -4,9 +4,9 @@ import numpy as np
 
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
-from localbook.tropical.zonotopes.chambers import planar
 from localbook.tropical.zonotopes.nearest import nearest_points
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.tropical.zonotopes.planar import planar
+from localbook.tropical.zonotopes.zonotope import Zonotope, scale_of
 
 _CLIMBERS = 32  # vertices of each zonotope to climb from
 _STEPS = 4
@@ -39,12 +39,25 @@ def hausdorff(first: Zonotope, second: Zonotope) -> tuple[float, float]:
     References
     ----------
     .. [1] R. Schneider, "Convex Bodies: The Brunn-Minkowski Theory", lemma 1.8.14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from localbook import tropical
+    >>> square = tropical.Zonotope(np.eye(2), np.zeros(2))
+    >>> lower, upper = tropical.hausdorff(square, tropical.Zonotope(2 * np.eye(2), np.zeros(2)))
+    >>> round(lower, 6) == round(upper, 6) == round(2**0.5, 6)
+    True
     """
     if first.dimension != second.dimension:
         raise GeometryError(
             f"zonotopes in R^{first.dimension} and R^{second.dimension} have no distance; "
             "bring them to one dimension with affine_image()."
         )
+    scale = scale_of(first.generators, first.shift, second.generators, second.shift)
+    if scale != 1:
+        lower, upper = hausdorff(first.divided(scale), second.divided(scale))
+        return scale * lower, scale * upper
     if first.dimension == 2:
         exact = _planar_distance(first, second)
         return exact, exact
@@ -107,12 +120,12 @@ def _ascent_bound(first: Zonotope, second: Zonotope) -> float:
     for one, two, gain in ((first, second, ahead), (second, first, -ahead)):
         along = directions[np.argsort(-gain)[:_CLIMBERS]]
         for _ in range(_STEPS):
-            points = np.unique(_farthest(one, along), axis=0)
+            points = np.unique(farthest(one, along), axis=0)
             along = points - nearest_points(points, two.generators, two.shift)
             best = max(best, float(np.linalg.norm(along, axis=1).max()))
     return best
 
 
-def _farthest(zonotope: Zonotope, directions: Floats) -> Floats:
+def farthest(zonotope: Zonotope, directions: Floats) -> Floats:
     """Return a point of the zonotope that is farthest in each direction, shape (n, d)."""
     return zonotope.shift + (directions @ zonotope.generators.T > 0) @ zonotope.generators

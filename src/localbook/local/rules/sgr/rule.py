@@ -81,6 +81,16 @@ class SGR(LocalRule):
     ConfigError
         If a weight is negative or not a number, ``modules_per_step`` is below 1, or ``distance``
         or ``derivative`` is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet((4, 4, 4), (1, 1, 1)).build(in_channels=1, classes=10, seed=0)
+    >>> x, y = torch.randn(8, 1, 8, 8), torch.arange(8)
+    >>> losses = local.SGR(weight=3.0).gradients(net, x, y)
+    >>> losses.shape
+    torch.Size([3])
     """
 
     compiles_steps = True

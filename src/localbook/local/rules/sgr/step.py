@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import backward, grad
 from torch.func import grad as gradient_of
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from localbook.local.networks import RandomState, call_again
+from localbook.local.networks import RandomState, buffers_of, call_again
 from localbook.local.rules.losses import LocalLoss
-from localbook.local.second_derivatives import DifferentiableTwice
+from localbook.local.second_derivatives import DifferentiableTwice, ForwardOverReverse, cosines
 
 Penalty = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,12 +33,19 @@ def squared_distance(gamma: Tensor, target: Tensor) -> Tensor:
 
 def relative_distance(gamma: Tensor, target: Tensor) -> Tensor:
     """Return the squared distance of two gradients (N, ...) over the square of the second."""
-    return (gamma - target).square().sum() / target.square().sum()
+    gap, length = ((v / _largest(target)).square().sum() for v in (gamma - target, target))
+    return gap / length  # squares of short gradients would underflow
 
 
 def cosine_distance(gamma: Tensor, target: Tensor) -> Tensor:
     """Return one minus the cosine of two per-sample gradients (N, ...), averaged over samples."""
-    return 1 - F.cosine_similarity(gamma.flatten(1), target.flatten(1)).mean()
+    return 1 - cosines(gamma, target).mean()
+
+
+def _largest(x: Tensor) -> Tensor:
+    """Return the largest absolute value, or 1 if all are zero."""
+    largest = x.detach().abs().amax()
+    return torch.where(largest > 0, largest, 1.0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
     Two passes: the first gives γ and with it the direction v, the second, with the same dropout
     masks, the gradient of the loss and its derivative in that direction.
     """
-    state = RandomState.now(x.device)
+    whole, state = _LossOfInput(task), RandomState.now(x.device)
+    before = buffers_of(whole)  # a module may read what its own first pass changes
     x.requires_grad_()
     out = task.module(x)
     loss = task.loss(out)
@@ -142,11 +149,10 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
         gamma.requires_grad_()
         (direction,) = grad(penalty(_precise(gamma), _precise(target)), gamma)
 
-    whole = _LossOfInput(task)
     trained = {name: p for name, p in whole.named_parameters() if p.requires_grad}
 
     def local_loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return call_again(whole, parameters, x)
+        return call_again(whole, parameters, x, before)
 
     def gradient_at(x: Tensor) -> dict[str, Tensor]:
         fixed = {name: p.detach() for name, p in trained.items()}
@@ -205,6 +211,7 @@ def _differentiable_twice(module: nn.Module, x: Tensor) -> Iterator[None]:
     """Make a module's forward pass one that torch.func can differentiate forward over reverse."""
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # no fused kernel has a tangent
+        stack.enter_context(ForwardOverReverse())
         device = x.device.type
         if torch.is_autocast_enabled(device):
             # A cached cast would carry a transform's tensors out of it.
