@@ -17,7 +17,7 @@ trap 'rm -rf "$place"' EXIT
 python=${FINDINGS_PYTHON:-$place/venv/bin/python}
 if [ -z "${FINDINGS_PYTHON:-}" ]; then
     python3 -m venv "$place/venv"
-    "$python" -m pip install --quiet adversarial-robustness-toolbox==1.20.1 scikit-learn==1.9.1 numpy==2.4.6
+    "$python" -m pip install --quiet adversarial-robustness-toolbox==1.20.1 scikit-learn==1.9.1 numpy==2.4.6 packaging==26.3
 fi
 cd "$place"
 "$python" -W ignore - <<'END'
