@@ -54,9 +54,11 @@ def _run(args: argparse.Namespace) -> None:
     run = experiments.run
     if args.workers != 1 or args.cluster:
         run = partial(experiments.sweep, workers=args.workers, cluster=args.cluster)
+    setting = experiments.setting(args.experiment, args.profile)
     paths = run(
         args.experiment,
         args.profile,
+        setting=experiments.changed(setting, args.set),
         data=args.data,
         seeds=args.seeds,
         methods=args.method,
@@ -173,6 +175,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DIR", help="a folder of images, or a set's name, in place of the usual"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE",
+        help="another value of a field of the setting, such as lr=0.1 or model.widths=8,8; "
+        "repeatable",
+    )  # fmt: skip
     parser.add_argument("--method", action="append", help="only this one; repeatable")
     _add_out(parser, recorded_runs() if checkout() else _OWN)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")

@@ -1,18 +1,41 @@
-"""What each depth of a network decides: the exact geometry of its auxiliary heads.
+"""What each depth of a network decides: the exact geometry of its auxiliary heads, on planes.
 
 Modules 1 to l with head l are a ReLU network of their own, so every depth has a boundary of its
 own. Here alone the local and the tropical part of the library meet.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from localbook.arrays import Box, Floats
 from localbook.errors import ConfigError
 from localbook.local import IsolatedNetwork
-from localbook.tropical import ReLUNetwork, from_torch, linear_regions
+from localbook.tropical import Plane, ReLUNetwork, from_torch, linear_regions, plane_through
+
+_MARGIN = 0.25  # how far a slice reaches beyond its three images, in parts of their box
+
+
+def chain(widths: tuple[int, ...], classes: int, seed: int) -> IsolatedNetwork:
+    """Return modules of one linear layer and ReLU each, with linear heads and seeded weights.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        The inputs, then the neurons of each module.
+    classes, seed : int
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        modules = [
+            nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU())
+            for inputs, width in pairwise(widths)
+        ]
+        return IsolatedNetwork(modules, [nn.Linear(width, classes) for width in widths[1:]])
 
 
 def head_networks(
@@ -148,3 +171,27 @@ def _where_positive(polygon: Floats, value: Floats) -> Floats:
 def _area(polygon: Floats) -> float:
     x, y = (polygon - polygon[0]).T
     return float(x @ np.roll(y, -1) - np.roll(x, -1) @ y) / 2
+
+
+def image_plane(
+    images: NDArray[np.float64], labels: NDArray[np.int64], number: int
+) -> tuple[Plane, Box]:
+    """Return the plane through three images of different classes, and the box around them.
+
+    The images are drawn from the number alone: the same for all networks.
+
+    Parameters
+    ----------
+    images : ndarray (N, inputs)
+    labels : ndarray (N,)
+    number : int
+    """
+    rng = np.random.default_rng(number)
+    classes = rng.choice(np.unique(labels), 3, replace=False)
+    chosen = images[[rng.choice(np.flatnonzero(labels == k)) for k in classes]]
+    plane = plane_through(*chosen)
+    corners = plane.coordinates(chosen)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = _MARGIN * (high - low)
+    (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
+    return plane, ((x0, x1), (y0, y1))

@@ -34,7 +34,6 @@ def mlp(
     activation : callable
         Makes one, such as ``nn.Tanh``.
     bias : bool
-        Whether the layers have biases.
     dtype : torch.dtype
 
     Examples
@@ -64,7 +63,7 @@ def fit(
     seed: int,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
-    parameters: Iterable[nn.Parameter] | None = None,
+    parameters: Iterable[Tensor] | None = None,
     after_step: Callable[[int], object] = lambda step: None,
 ) -> Net:
     """Train a network in place, by Adam unless told otherwise, and return it in evaluation mode.
@@ -82,15 +81,13 @@ def fit(
         What ``loss`` compares with: class numbers (int64) for the cross-entropy.
     epochs, steps : int
         How long: one of the two. ``steps`` counts batches, of as many epochs as it takes.
-    batch_size : int
-    lr : float
-    seed : int
-        Of the order of the samples.
+    batch_size, lr, seed
+        The seed is that of the samples' order.
     loss : callable
         Of ``net(x)`` and ``y`` of a batch, such as ``nn.functional.mse_loss``.
     optimiser : callable
         Of the parameters and ``lr``: a class of ``torch.optim``, or a ``partial`` of one.
-    parameters : iterable of nn.Parameter, optional
+    parameters : iterable of Tensor, optional
         Those that are trained; all by default.
     after_step : callable
         Called with the number of the step, from 1, without gradients: to hold weights at zero, or
@@ -153,11 +150,7 @@ def fit(
 def accuracy(net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
     """Return the share of the samples (N, ...) whose class (N,) has the highest score.
 
-    Parameters
-    ----------
-    net : callable
-        From samples to scores (N, classes), such as a network in evaluation mode.
-    x, y : Tensor
+    ``net`` gives scores (N, classes), such as a network in evaluation mode.
     """
     parts = zip(torch.split(x, _PART), torch.split(y, _PART), strict=True)
     return torch.cat([net(part).argmax(1) == of for part, of in parts]).double().mean().item()

@@ -3,8 +3,8 @@ import torch
 
 from localbook import runs
 from localbook.experiments import run, setting
-from localbook.experiments.comparisons.ablation import VARIANTS, shuffled_target, zero_target
-from localbook.local import SGR, ConvNet, PlainLocal
+from localbook.experiments.comparisons import VARIANTS, shuffled_target, zero_target
+from localbook.local import SGR, ConvNet
 from localbook.local.rules.sgr.step import squared_distance
 
 G = torch.Generator().manual_seed(0)
@@ -35,11 +35,11 @@ def test_early_and_late_share_the_modules():
     assert [a + b for a, b in zip(early, late, strict=True)] == [2.0] * 6
 
 
-def test_methods():
+def test_every_weight_is_run_by_itself_and_tried_by_every_variant():
     chosen = setting("sgr-ablation", "cpu")
-    assert chosen.rule("local", {"weight": 0.0}) == PlainLocal()
-    assert chosen.rule("lambda-10", *chosen.tried("lambda-10")[0:1]) == SGR(10.0)
-    assert len(chosen.tried("cosine")) == 4
+    assert chosen.tried("lambda-10") == ({"lr": 0.05, "weight": 10.0},)
+    assert [c["weight"] for c in chosen.tried("cosine")] == list(chosen.weights)
+    assert chosen.tried("local") == ({"lr": 0.05},)
 
 
 def test_reconciling_lowers_the_discord_and_small_gradients_alone_do_not_align(tmp_path):

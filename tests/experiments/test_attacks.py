@@ -2,12 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from localbook import runs
 from localbook.experiments import run, setting
-from localbook.experiments.attacks import experiment as attacks
-from localbook.experiments.attacks.experiment import TROPICAL_ATTACK, network, trained
-from localbook.experiments.attacks.methods import ATTACKS
+from localbook.experiments.attacks import ATTACKS, trained
 
 NAME = "tropical-attack"
 TINY = replace(
@@ -24,13 +23,8 @@ TINY = replace(
 )
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    monkeypatch.setitem(TROPICAL_ATTACK.profiles, "quick", TINY)
-
-
-def test_every_attack_is_measured_on_the_same_networks(tiny, tmp_path):
-    records = [runs.read(path) for path in run(NAME, out=tmp_path)]
+def test_every_attack_is_measured_on_the_same_networks(tmp_path):
+    records = [runs.read(path) for path in run(NAME, setting=TINY, out=tmp_path)]
     assert [r.method for r in records] == list(TINY.methods)
     for r in records:
         assert r.sizes["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
@@ -44,36 +38,18 @@ def test_every_attack_is_measured_on_the_same_networks(tiny, tmp_path):
     assert all(row["success_both"] == row["success"] for row in tight)
 
 
-def test_the_candidate_with_most_successes_is_chosen(tiny, tmp_path):
-    (path,) = run(NAME, methods=["pgd"], out=tmp_path)
+def test_the_candidate_with_most_successes_is_chosen(tmp_path):
+    (path,) = run(NAME, setting=TINY, methods=["pgd"], out=tmp_path)
     record = runs.read(path)
     best = max(record.config["tuning"], key=lambda row: row["score"])
     assert record.config["chosen"] == best["candidate"] == {"step": 0.1}
     assert all(row["seed"] not in record.seeds for row in record.config["tuning"])
 
 
-def test_finished_networks_are_not_attacked_again(tiny, tmp_path, monkeypatch):
-    whole = runs.read(run(NAME, methods=["fgsm"], out=tmp_path / "whole")[0]).final
-    attack, seeds = attacks._attack, []
-
-    def interrupted(*args):
-        seeds.append(args[-1])
-        if seeds == [0, 1]:
-            raise KeyboardInterrupt
-        return attack(*args)
-
-    monkeypatch.setattr(attacks, "_attack", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(NAME, methods=["fgsm"], out=tmp_path)
-    (path,) = run(NAME, methods=["fgsm"], out=tmp_path, resume=True)
-    assert seeds == [0, 1, 1]
-    assert [row["wrong"] for row in runs.read(path).final] == [row["wrong"] for row in whole]
-
-
 @pytest.mark.parametrize("method", ["art-pgd", "art-apgd", "art-cw"])
 def test_the_librarys_attacks_change_images_within_their_range(method):
     torch.manual_seed(0)
-    model = network(replace(TINY, hidden=(12,)), 16, 3).requires_grad_(False)
+    model = nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3)).requires_grad_(False)
     x = torch.rand(6, 16)
     y = model(x).argmax(dim=1)
     candidate = setting("tropical-attack-digits", "cpu").candidates[method][0]

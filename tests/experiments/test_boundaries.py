@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from localbook import data, runs
-from localbook.data.batches import DeviceImages
-from localbook.depths import head_networks
-from localbook.experiments import EXPERIMENTS, run, setting
-from localbook.experiments.comparisons.boundaries import chain, geometry
+from localbook.data import DeviceImages
+from localbook.depths import chain, head_networks
+from localbook.experiments import run, setting
+from localbook.experiments.comparisons import geometry
 from localbook.local import Schedule
 from localbook.tropical import linear_regions, plane_through
 
@@ -21,11 +21,13 @@ def test_images():
     return DeviceImages(digits, "cpu", digits.channel_stats())
 
 
-def test_records_hold_the_geometry_and_the_first_module_is_not_reconciled(monkeypatch, tmp_path):
+def test_records_hold_the_geometry_and_the_first_module_is_not_reconciled(tmp_path):
     schedule = Schedule(epochs=1, batch_size=128, lr=0.05)
-    tiny = replace(setting(NAME, "quick"), width=5, schedule=schedule, seeds=1, slices=1)
-    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", tiny)
-    rows = {r.method: r.final[0] for r in map(runs.read, run(NAME, out=tmp_path))}
+    quick = setting(NAME, "quick")
+    model = replace(quick.model, width=5)
+    tiny = replace(quick, model=model, schedule=schedule, seeds=1, slices=1)
+    records = map(runs.read, run(NAME, setting=tiny, out=tmp_path))
+    rows = {r.method: r.final[0] for r in records}
     assert list(rows) == ["bp", "local", "sgr"]
     for row in rows.values():
         assert len(row["regions"]) == len(row["pieces"]) == 3
@@ -62,11 +64,3 @@ def test_a_chain_is_seeded_and_leaves_the_global_generator_alone():
     assert torch.equal(torch.random.get_rng_state(), state)
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_every_method_of_the_cpu_profile_tries_equally_many_candidates():
-    cpu = setting(NAME, "cpu")
-    assert {len(cpu.tried(method)) for method in cpu.methods} == {6}
-    assert "local" in cpu.methods
-    for method in cpu.methods:
-        cpu.rule(method, cpu.tried(method)[0])

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from localbook import local
-from localbook.depths import agreement, disagreement, head_networks
+from localbook.depths import agreement, chain, disagreement, head_networks
 from localbook.errors import ConfigError, GeometryError
-from localbook.experiments.comparisons.boundaries import chain
 from localbook.tropical import ReLUNetwork
 
 BOX = ((-1.0, 1.0), (-1.5, 0.5))

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from localbook.errors import ConfigError
-from localbook.experiments.comparisons.rules import LOSSES, Method
+from localbook.experiments.comparisons import LOSSES, Method
 from localbook.local import BP, SGR, Greedy, PlainLocal
-from localbook.local.networks.backbones import BACKBONES, isolated
+from localbook.local.networks import BACKBONES, isolated
 
 EXAMPLE = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 1])

@@ -7,8 +7,9 @@ import torch
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments import EXPERIMENTS, run
-from localbook.experiments.pruning.methods import METHODS, Trained, zeroing
-from localbook.experiments.pruning.networks import Samples, fully_connected, linear_layers, measure
+from localbook.experiments.harness import Samples
+from localbook.experiments.pruning import METHODS, Trained, linear_layers, measure, zeroing
+from localbook.fit import mlp
 
 NAME = "tropical-pruning"
 TINY = replace(
@@ -25,20 +26,15 @@ TINY = replace(
 )
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", TINY)
-
-
 def trained(seed=0):
-    net = fully_connected(10, (16, 12), 4, seed)
+    net = mlp((10, 16, 12, 4), seed)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(50, 10, generator=generator)
     return Trained(net, Samples(x, torch.arange(50) % 4), 1.0)
 
 
-def test_every_method_is_recorded_at_equal_compression(tiny, tmp_path):
-    records = [runs.read(path) for path in run(NAME, out=tmp_path)]
+def test_every_method_is_recorded_at_equal_compression(tmp_path):
+    records = [runs.read(path) for path in run(NAME, setting=TINY, out=tmp_path)]
     assert [r.method for r in records] == list(METHODS)
     total = records[0].sizes["parameters"]
     for record in records:
@@ -51,8 +47,8 @@ def test_every_method_is_recorded_at_equal_compression(tiny, tmp_path):
         assert {"none_60", "bias_80", "full_80", "dead_60"} <= record.final[0].keys()
 
 
-def test_every_method_tries_equally_many_candidates(tiny, tmp_path):
-    for record in map(runs.read, run(NAME, out=tmp_path, seeds=1)):
+def test_every_method_tries_equally_many_candidates(tmp_path):
+    for record in map(runs.read, run(NAME, setting=TINY, out=tmp_path, seeds=1)):
         for mode in ("bias", "full"):
             mine = [row for row in record.config["tuning"] if row["mode"] == mode]
             assert len(mine) == 2
@@ -60,34 +56,14 @@ def test_every_method_tries_equally_many_candidates(tiny, tmp_path):
             assert record.config["chosen"][mode] == best["candidate"]
 
 
-def test_methods_apart_give_the_same_records_as_methods_together(tiny, tmp_path):
-    whole = {r.method: r for r in map(runs.read, run(NAME, out=tmp_path / "whole"))}
+def test_methods_apart_give_the_same_records_as_methods_together(tmp_path):
+    whole = {r.method: r for r in map(runs.read, run(NAME, setting=TINY, out=tmp_path / "whole"))}
     for method in ("snip", "tropical"):
-        (path,) = run(NAME, out=tmp_path / "parts", methods=[method])
+        (path,) = run(NAME, setting=TINY, out=tmp_path / "parts", methods=[method])
         assert runs.read(path).final == whole[method].final
 
 
-def test_an_interrupted_run_continues_to_the_same_numbers(tiny, tmp_path, monkeypatch):
-    from localbook.experiments.pruning import experiment as pruning
-
-    (whole,) = run(NAME, out=tmp_path / "whole", methods=["tropical"])
-    original, calls = pruning._measured, []
-
-    def interrupted(*args):
-        calls.append(args)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(pruning, "_measured", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(NAME, out=tmp_path / "parts", methods=["tropical"])
-    (parts,) = run(NAME, out=tmp_path / "parts", methods=["tropical"], resume=True)
-    assert len(calls) == 12 + 1  # nothing was done twice but the interrupted one
-    assert runs.read(parts).final == runs.read(whole).final
-
-
-def test_heads_are_given_the_features_of_their_shape(tmp_path, monkeypatch):
+def test_heads_are_given_the_features_of_their_shape(tmp_path):
     for name, inputs in (("tropical-pruning-vgg16", 512), ("tropical-pruning-alexnet", 9216)):
         small = replace(
             EXPERIMENTS[name].profiles["quick"],
@@ -99,8 +75,7 @@ def test_heads_are_given_the_features_of_their_shape(tmp_path, monkeypatch):
             methods=("tropical",),
             seeds=1,
         )
-        monkeypatch.setitem(EXPERIMENTS[name].profiles, "quick", small)
-        (path,) = run(name, out=tmp_path)
+        (path,) = run(name, setting=small, out=tmp_path)
         assert runs.read(path).sizes["parameters"] == 8 * (inputs + 1) + 8 * 9 + 6 * 9
 
 
@@ -125,7 +100,7 @@ def test_the_prunings_of_the_same_idea_agree_with_torch():
 
 
 def test_dead_neurons_are_counted():
-    net = fully_connected(3, (4,), 2, seed=0)
+    net = mlp((3, 4, 2), seed=0)
     first, last = linear_layers(net)
     first.weight.data.zero_()
     first.bias.data = torch.tensor([-1.0, -1.0, -1.0, 1.0])

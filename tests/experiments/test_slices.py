@@ -5,16 +5,15 @@ import pytest
 import torch
 
 from localbook import data, runs
-from localbook.data.batches import DeviceImages
-from localbook.depths import head_networks
-from localbook.experiments import EXPERIMENTS, run, setting
-from localbook.experiments.comparisons.slices import (
+from localbook.data import DeviceImages
+from localbook.depths import head_networks, image_plane
+from localbook.experiments import run, setting
+from localbook.experiments.comparisons import (
     boundaries,
     convolutional,
     residual,
     unexplained,
 )
-from localbook.experiments.image_planes import image_plane
 from localbook.local import Schedule
 from localbook.tropical import decision_boundary
 
@@ -32,14 +31,14 @@ def network():
     return replace(flat, biases=(*flat.biases[:-1], flat.biases[-1] - scores.mean(axis=0))), box
 
 
-def test_a_record_holds_the_boundaries_checked(monkeypatch, tmp_path):
+def test_a_record_holds_the_boundaries_checked(tmp_path):
+    quick = setting(NAME, "quick")
     tiny = replace(
-        setting(NAME, "quick"),
-        channels=(2, 3),
+        quick,
+        model=replace(quick.model, channels=(2, 3)),
         schedule=Schedule(epochs=1, batch_size=256, lr=0.05),
     )
-    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", tiny)
-    (record,) = map(runs.read, run(NAME, out=tmp_path))
+    (record,) = map(runs.read, run(NAME, setting=tiny, out=tmp_path))
     row = record.final[0]
     assert row["hidden"] == 2 * 16 * 16 + 3 * 8 * 8 + 64
     assert row["segments"][0] > 0

@@ -4,29 +4,22 @@ import pytest
 import torch
 
 from localbook import data, runs
-from localbook.data.batches import DeviceImages
-from localbook.experiments import EXPERIMENTS, PROFILES, run, setting
-from localbook.experiments.comparisons.speed import _mirrored
+from localbook.data import DeviceImages
+from localbook.experiments import run, setting
+from localbook.experiments.comparisons import mirrored
 
 NAME = "cifar10-speed"
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_every_method_tries_equally_many_candidates_on_the_same_network(profile):
-    chosen = setting(NAME, profile)
-    assert chosen.methods == ("bp", "local", "sgr")
-    assert len({len(chosen.tried(method)) for method in chosen.methods}) == 1
-    for rates in chosen.candidates.values():
-        assert all(rate["lr"] > 0 for rate in rates)
-
-
-def test_from_end_to_end_at_a_tiny_size(tmp_path, monkeypatch):
+def test_from_end_to_end_at_a_tiny_size(tmp_path):
     quick = setting(NAME, "quick")
     tiny = replace(
-        quick, width=2, seeds=2, train_images=60, schedule=replace(quick.schedule, epochs=2)
+        quick,
+        model=replace(quick.model, width=2),
+        images=(60, 60, None),
+        schedule=replace(quick.schedule, epochs=2),
     )
-    monkeypatch.setitem(EXPERIMENTS[NAME].profiles, "quick", tiny)
-    for path in run(NAME, out=tmp_path):
+    for path in run(NAME, setting=tiny, out=tmp_path):
         record = runs.read(path)
         assert record.sizes["train"] == 60
         assert ["accuracy" in row for row in record.history] == [False, True] * 2
@@ -49,4 +42,4 @@ def test_mirror_images_count_as_much_as_images():
 
     images = DeviceImages(data.load("shapes", "test"))
     images.labels = torch.zeros_like(images.labels)  # the sum of both is always a tie: class 0
-    assert _mirrored(Brighter(), images) == {"test_accuracy_mirrored": 1.0}
+    assert mirrored(Brighter(), images) == {"test_accuracy_mirrored": 1.0}

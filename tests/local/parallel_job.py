@@ -102,8 +102,27 @@ def all_cases(out: Path) -> None:
             torch.save(kept, out / f"{name}-{number}.pt")
 
 
+class Watches(nn.Module):
+    """Notes what a dropout mask would be drawn from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def forward(self, x):
+        if self.training:
+            self.drawn.append(torch.rand(()).item())
+        return x
+
+
 def replicas(out: Path) -> None:
     with parallel.joined(2) as team:
+        watched = without_batch_norm()
+        for module in watched.local_modules:
+            module.append(Watches())
+        parallel.train(team, watched, PlainLocal(), images(), images(), PLAIN, seed=3)
+        drawn = watched.local_modules[team.seat.module][-1].drawn
+        torch.save(drawn, out / f"drawn-{team.seat.rank}.pt")
         for name, rule in REPLICATED.items():
             net, data = without_batch_norm(), images()
             trained = parallel.train(team, net, rule, data, data, PLAIN, seed=3)

@@ -65,6 +65,8 @@ def test_every_local_rule_gives_the_weights_of_one_process(all_cases: Path, name
 def test_two_replicas_of_two_modules_take_the_steps_of_one_process(tmp_path: Path) -> None:
     done = torchrun(4, "replicas", tmp_path)
     assert done.returncode == 0, done.stderr
+    drawn = [torch.load(tmp_path / f"drawn-{rank}.pt", weights_only=True) for rank in range(4)]
+    assert len({number for own in drawn for number in own}) == sum(map(len, drawn)) >= 4 * 10
     for name, rule in job.REPLICATED.items():
         net = job.without_batch_norm()
         train(net, rule, job.images(), job.images(), job.PLAIN, seed=3)

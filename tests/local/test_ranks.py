@@ -24,6 +24,21 @@ from localbook.data.batches import Augment, DeviceImages
 from localbook.local import SGR, IsolatedNetwork, Schedule, train
 from localbook.local.training.ranks import joined
 
+
+
+class Watches(nn.Module):
+    # looks at what a dropout mask would be drawn from, and changes nothing
+
+    drawn = []
+
+    def forward(self, x):
+        if self.training:
+            with torch.random.fork_rng():
+                self.drawn.append(torch.rand(()).item())
+            torch.rand(())
+        return x
+
+
 out = Path(sys.argv[1])
 rng = np.random.default_rng(0)
 pixels = rng.integers(0, 256, (40, 3, 6, 6)).astype(np.uint8)
@@ -34,13 +49,17 @@ with joined() as ranks:
     torch.manual_seed(0 if ranks.rank == 0 else 7)  # process 1 follows process 0's weights
     convs = [nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3)]
     modules = [nn.Sequential(conv, nn.GroupNorm(2, 6), nn.ReLU()) for conv in convs]
+    modules[0].append(Watches())
+    modules[0].register_buffer("turned", torch.full((3, 2), float(ranks.rank)).T)  # not contiguous
+    modules[0].turned.copy_(torch.arange(6.0).view(2, 3) * (1 + 9 * ranks.rank))
     heads = [nn.Sequential(nn.Flatten(), nn.Linear(n, 4)) for n in (96, 24)]
     net = IsolatedNetwork(modules, heads)
     seen = []
     rows = train(net, SGR(0.5), data, data, schedule, seed=0,
                  checkpoint=out / f"{ranks.size}.pt", on_epoch=seen.append)
     assert len(seen) == (2 if ranks.rank == 0 else 0)
-    kept = {"net": net.state_dict(), "loss": [row["loss"] for row in rows]}
+    kept = {"net": net.state_dict(), "loss": [row["loss"] for row in rows],
+            "drawn": Watches.drawn, "turned": modules[0].turned}
     torch.save(kept, out / f"size{ranks.size}-rank{ranks.rank}.pt")
 """
 
@@ -67,6 +86,11 @@ def test_two_processes_take_the_steps_of_one(
     for name, value in one["net"].items():
         assert torch.equal(first["net"][name], second["net"][name]), name
         assert torch.allclose(first["net"][name], value, rtol=1e-4, atol=1e-6), name
+    turned = torch.arange(6.0).view(2, 3)
+    assert torch.equal(first["turned"], turned)
+    assert torch.equal(second["turned"], turned)
+    assert first["drawn"] == one["drawn"]  # a process alone draws what the first does
+    assert len({*first["drawn"], *second["drawn"]}) == 2 * len(one["drawn"]) > 4
     assert torch.allclose(torch.tensor(first["loss"]), torch.tensor(one["loss"]), atol=1e-4)
     assert first["loss"] == second["loss"]
 

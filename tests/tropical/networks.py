@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical import ReLUNetwork
 
 
 def random_network(*widths, seed=0):

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import plane_through
+from localbook.tropical import ReLUNetwork, plane_through
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

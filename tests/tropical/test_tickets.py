@@ -18,7 +18,7 @@ from localbook.tropical import (
     magnitude_masks,
     masked,
 )
-from localbook.tropical.tickets.training import Training, accuracy, ticket_trainer
+from localbook.tropical.tickets import Training, accuracy, ticket_trainer
 from tests.tropical.networks import random_network
 
 METHODS = ("rewind", "reinit", "finetune")
@@ -240,7 +240,7 @@ def test_trainings_that_make_no_sense(options):
 
 def test_a_loss_that_is_not_a_number():
     train = ticket_trainer([[3e38, 3e38]], [0], Training(0.1, 1, 1), 0)  # overflows
-    with pytest.raises(TrainingError, match="loss of round 0 is not a number"):
+    with pytest.raises(TrainingError, match="round 0: the loss is not a number"):
         next(iterative_pruning(initial_network((2, 40, 2), "gaussian", 0), train, Pruning()))
 
 

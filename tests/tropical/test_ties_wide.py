@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from localbook.errors import GeometryError
-from localbook.tropical.networks.layer import AffineLayer
+from localbook.tropical.networks import AffineLayer
 from localbook.tropical.regions import boundary
 from localbook.tropical.regions import wide as tiles
 from localbook.tropical.regions.boundary import decision_boundary

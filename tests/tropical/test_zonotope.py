@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
-from localbook.tropical import Zonotope, exact_vertices
+from localbook.tropical import Zonotope, exact_vertices, hausdorff, hull_of_zonotopes
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -68,10 +68,16 @@ def test_faces_close_outwards_around_the_volume(rows):
     assert enclosed == pytest.approx(zonotope.volume())
 
 
-def test_generic_zonotopes_have_a_parallelogram_for_every_ordered_pair():
-    faces = at_origin(np.random.default_rng(0).normal(size=(20, 3))).faces()
-    assert len(faces) == 20 * 19
-    assert {len(f) for f in faces} == {4}
+@pytest.mark.parametrize("p", [3, 4, 7, 40, 41])
+def test_faces_are_rows_of_the_vertices_whichever_way_those_are_found(p):
+    zonotope = Zonotope(np.random.default_rng(p).normal(size=(p, 3)), [1.0, 2.0, 3.0])
+    vertices = zonotope.vertices()
+    faces = zonotope.faces()
+    assert len(faces) == p * (p - 1)
+    for face in faces:
+        corners = vertices[face]
+        normal = np.cross(corners[1] - corners[0], corners[2] - corners[1])
+        assert np.allclose(corners @ normal, zonotope.support(normal), rtol=1e-9, atol=1e-9)
 
 
 def test_faces_that_do_not_close_are_refused():
@@ -203,3 +209,46 @@ def test_bad_arguments_are_refused():
         exact_vertices([[float("nan")]], [0])
     with pytest.raises(GeometryError, match="must have 2 entries, like the shift"):
         exact_vertices([[1]], [0, 0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("exponent", [-1000, -660, -540, -400, 400, 500, 660, 1000])
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_no_length_is_too_small_or_too_large(d, exponent):
+    """A power of two as a factor changes nothing but the numbers' exponents."""
+    rng = np.random.default_rng(d)
+    rows, shift = rng.integers(-3, 4, size=(6, d)), rng.integers(-3, 4, size=d)
+    rows = np.vstack([rows, 2 * rows[0], np.zeros((1, d))])
+    plain, other = Zonotope(rows, shift), Zonotope(rows[:5], -shift)
+    scaled, far = (Zonotope(np.ldexp(z.generators, exponent), np.ldexp(z.shift, exponent)) for z in
+                   (plain, other))  # fmt: skip
+    assert np.array_equal(scaled.vertices(), np.ldexp(plain.vertices(), exponent))
+    assert np.array_equal(scaled.merged().vertices(), scaled.vertices())
+    directions = rng.normal(size=(20, d))
+    assert np.allclose(np.ldexp(scaled.support(directions), -exponent), plain.support(directions))
+    points = np.vstack([plain.vertices(), plain.centre, rng.normal(size=(20, d)) * 9])
+    assert np.array_equal(scaled.contains(np.ldexp(points, exponent)), plain.contains(points))
+    assert not scaled.contains(np.ldexp(points[:1] + 1e-6 * (points[0] - plain.centre), exponent))
+    assert not scaled.contains([[1e300 if exponent < 0 else -1.7e308] * d])
+    assert hausdorff(scaled, far) == tuple(np.ldexp(hausdorff(plain, other), exponent))
+    if d == 3:
+        assert all(map(np.array_equal, scaled.faces(), plain.faces()))
+    hull = hull_of_zonotopes(plain, other).vertices
+    assert np.allclose(np.ldexp(hull_of_zonotopes(scaled, far).vertices, -exponent), hull)
+    if exponent * d > 1000:
+        with pytest.raises(GeometryError, match="beyond the largest float64: divide"):
+            scaled.volume()
+    elif exponent * d > -1000:
+        assert scaled.volume() == np.ldexp(plain.volume(), exponent * d)
+    else:
+        assert scaled.volume() == pytest.approx(0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_vertices_beyond_all_numbers_are_refused(d):
+    huge = at_origin(np.full((3, d), 1e308) * np.random.default_rng(0).uniform(0.9, 1, (3, d)))
+    with pytest.raises(GeometryError, match="beyond the largest float64: divide the generators"):
+        huge.vertices()
+    with pytest.raises(GeometryError, match="beyond the largest float64"):
+        huge.support(np.eye(d) * 10)

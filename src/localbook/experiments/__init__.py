@@ -1,20 +1,9 @@
-"""The book's experiments: what each profile means, and how an experiment becomes run records."""
+"""The book's experiments: what each profile means, and how an experiment becomes run records.
 
-from localbook.experiments.catalogue import EXPERIMENTS, PROFILES, setting
-from localbook.experiments.harness import Experiment, Job, Outcome, Setting
-from localbook.experiments.parallel import train_parallel
-from localbook.experiments.runner import run
-from localbook.experiments.sweep import sweep
+What an experiment *is* lies below, in :mod:`localbook.experiments.harness`.
+"""
 
-__all__ = [
-    "EXPERIMENTS",
-    "PROFILES",
-    "Experiment",
-    "Job",
-    "Outcome",
-    "Setting",
-    "run",
-    "setting",
-    "sweep",
-    "train_parallel",
-]
+import lazy_loader
+
+# Lazy, because the catalogue knows neighbours, and these know the harness in this very package.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

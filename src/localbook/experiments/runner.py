@@ -12,14 +12,15 @@ from localbook import data as images
 from localbook import runs
 from localbook.arrays import Row
 from localbook.errors import ConfigError
-from localbook.experiments.catalogue import EXPERIMENTS, setting
-from localbook.experiments.harness import Job, Outcome, Setting
+from localbook.experiments import catalogue
+from localbook.experiments.harness import Job, Outcome, Setting, differences, label, plain
 
 
 def run(
     experiment: str,
     profile: str = "quick",
     *,
+    setting: Setting | None = None,
     data: str | Path | None = None,
     seeds: int | None = None,
     methods: Sequence[str] | None = None,
@@ -28,11 +29,15 @@ def run(
 ) -> list[Path]:
     """Run an experiment at a profile and write one record for each method.
 
-    A method that is recorded already, with the same settings on the same images, is not run again.
+    A method that is recorded already, with the same settings on the same data, is not run again.
 
     Parameters
     ----------
     experiment, profile : str
+    setting : Setting, optional
+        Another than the profile's own, such as ``replace(setting(experiment, profile), epochs=3)``.
+        Its records bear a profile's name of their own, such as ``quick+epochs=3``, and say in
+        ``config["changed"]`` what was changed; other images or seeds alone do not count.
     data : str or Path, optional
         Another image set, or a folder of images, in place of the profile's.
     seeds : int, optional
@@ -52,16 +57,18 @@ def run(
     Raises
     ------
     ConfigError
-        On an unknown method, without the device the profile needs, on unfinished work without
-        ``resume``, or when a record of other settings is in the way.
+        On an unknown method, another experiment's setting, without the device the profile needs, on
+        unfinished work without ``resume``, or when a record of other settings is in the way.
     """
     origin = runs.provenance(_device(profile))  # now: the checkout may move on while this runs
     written = []
     for job, path in planned(
-        experiment, profile, data=data, seeds=seeds, methods=methods, out=out, resume=resume
-    ):
+        experiment, profile, setting, data=data, seeds=seeds, methods=methods, out=out,
+        resume=resume,
+    ):  # fmt: skip
         if not path.exists():
-            runs.write(_record(job, EXPERIMENTS[experiment].run(job), origin), out)
+            outcome = catalogue.EXPERIMENTS[experiment].run(job)
+            runs.write(_record(job, outcome, origin), out)
             shutil.rmtree(job.partial, ignore_errors=True)
         written.append(path)
     return written
@@ -70,6 +77,7 @@ def run(
 def planned(
     experiment: str,
     profile: str,
+    setting: Setting | None,
     *,
     data: str | Path | None,
     seeds: int | None,
@@ -79,22 +87,37 @@ def planned(
 ) -> list[tuple[Job, Path]]:
     """Return what :func:`run` would run, and where each record goes, after all of its checks.
 
-    A record that exists is of the same settings on the same images.
+    A record that exists is of the same settings on the same data.
     """
-    chosen = _adapted(setting(experiment, profile), data, seeds)
-    device = _device(profile)
-    wanted = _methods(chosen, methods)
-    sets = {
-        split: images.load(chosen.data if data is None else data, split) for split in images.SPLITS
-    }
-    sets = EXPERIMENTS[experiment].prepare(chosen, sets)
+    own = catalogue.setting(experiment, profile)
+    if setting is not None and type(setting) is not type(own):
+        raise ConfigError(
+            f"{experiment!r} has settings of {type(own).__name__}, not {type(setting).__name__}; "
+            "change a field of its own by dataclasses.replace(setting(experiment, profile), ...)."
+        )
+    chosen, sets = _with_data(experiment, setting or own, data)
+    if seeds is not None:
+        chosen = dataclasses.replace(chosen, seeds=seeds)
+    if chosen.seeds < 1:
+        raise ConfigError(f"seeds={chosen.seeds} must be at least 1.")
+    changes = {k: v for k, v in differences(own, chosen).items() if k not in ("data", "seeds")}
+    device, name = _device(profile), profile + label(changes)
     home = Path(out) / experiment
-    own_seeds = list(range(chosen.seeds))
     jobs = []
-    for method in wanted:
-        partial = home / ".partial" / f"{profile}-{method}"
-        job = Job(experiment, profile, method, chosen, own_seeds, sets, device, partial)
-        path = home / f"{profile}-{method}.json"
+    for method in _methods(chosen, methods):
+        job = Job(
+            experiment,
+            name,
+            method,
+            chosen,
+            list(range(chosen.seeds)),
+            sets,
+            device,
+            partial=home / ".partial" / f"{name}-{method}",
+            draw=catalogue.EXPERIMENTS[experiment].draw,
+            changed=changes,
+        )
+        path = home / f"{name}-{method}.json"
         if path.exists():
             _refuse_another(path, job)
         jobs.append((job, path))
@@ -102,15 +125,17 @@ def planned(
     return jobs
 
 
-def _adapted(chosen: Setting, data: str | Path | None, seeds: int | None) -> Setting:
-    changes: dict[str, Any] = {}
-    if data is not None:
-        changes["data"] = Path(data).name  # a record names no machine's folders
-    if seeds is not None:
-        if seeds < 1:
-            raise ConfigError(f"seeds={seeds} must be at least 1.")
-        changes["seeds"] = seeds
-    return dataclasses.replace(chosen, **changes)
+def _with_data(experiment: str, chosen: Any, data: str | Path | None) -> tuple[Any, dict[str, Any]]:
+    """Return the setting that names its data, and the data."""
+    known = catalogue.EXPERIMENTS[experiment]
+    if known.draw is not None:
+        if data is not None:
+            raise ConfigError(f"{experiment!r} draws its data itself; run it without --data.")
+        return chosen, dict(known.draw(chosen, 0))
+    place = chosen.data if data is None else data
+    chosen = dataclasses.replace(chosen, data=Path(place).name)  # a record names no folders
+    sets = {split: images.load(place, split) for split in images.SPLITS}
+    return chosen, known.prepare(chosen, sets)
 
 
 def _methods(chosen: Setting, wanted: Sequence[str] | None) -> list[str]:
@@ -142,7 +167,7 @@ def _refuse_unfinished(jobs: list[Job], resume: bool) -> None:
 def _refuse_another(path: Path, job: Job) -> None:
     """Refuse to overwrite a record of something else, or to take it for this job's."""
     old = runs.read(path)
-    recorded, wanted = _completed(old.config["setting"], job.setting), _plain(job.setting)
+    recorded, wanted = _completed(old.config["setting"], job.setting), plain(job.setting)
     # What else the experiment compares has no part in what this method measured.
     same = (
         recorded | {"methods": []} == wanted | {"methods": []}
@@ -150,8 +175,11 @@ def _refuse_another(path: Path, job: Job) -> None:
         and old.seeds == job.seeds
     )
     if not same:
+        earlier = recorded.keys() != wanted.keys()
+        why = " (of an earlier version, with other fields)" if earlier else ""
         raise ConfigError(
-            f"{path} records other settings or other images; delete it or choose another --out."
+            f"{path} records other settings{why} or other images; delete it or choose another "
+            "--out."
         )
 
 
@@ -164,24 +192,28 @@ def _completed(old: Any, chosen: Any) -> Any:
         if field.name in old:
             found[field.name] = _completed(old[field.name], getattr(chosen, field.name))
         elif field.default is not dataclasses.MISSING:
-            found[field.name] = _jsonable(field.default)
+            found[field.name] = plain(field.default)
     return found
 
 
 def _record(job: Job, outcome: Outcome, origin: Row) -> runs.Record:
     """Join what the job measured with where it comes from."""
+    config = {
+        "setting": plain(job.setting),
+        "chosen": outcome.chosen,
+        "tuning": outcome.tuning,
+    }
+    sizes = {split: len(s) for split, s in job.sets.items()}
+    if outcome.parameters is not None:
+        sizes["parameters"] = outcome.parameters
     return runs.Record(
         experiment=job.experiment,
         profile=job.profile,
         method=job.method,
-        config={
-            "setting": _plain(job.setting),
-            "chosen": outcome.chosen,
-            "tuning": outcome.tuning,
-        },
+        config=config | ({"changed": job.changed} if job.changed else {}),
         seeds=job.seeds,
         source=_sources(job),
-        sizes={split: len(s) for split, s in job.sets.items()} | {"parameters": outcome.parameters},
+        sizes=sizes,
         history=outcome.history,
         final=outcome.final,
         wall_s=round(outcome.wall_s, 3),
@@ -192,16 +224,3 @@ def _record(job: Job, outcome: Outcome, origin: Row) -> runs.Record:
 
 def _sources(job: Job) -> dict[str, str]:
     return {split: s.source for split, s in job.sets.items()}
-
-
-def _plain(chosen: Setting) -> dict[str, Any]:
-    """Return a setting as JSON would give it back: lists for tuples."""
-    return {key: _jsonable(v) for key, v in dataclasses.asdict(chosen).items()}
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _jsonable(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    return value

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from localbook.errors import ConfigError
+from localbook.experiments.harness import Setting
 from localbook.experiments.runner import planned, run
 from localbook.pool import in_processes, on_cluster
 from localbook.progress import Progress
@@ -20,6 +21,7 @@ class _Share:
 
     experiment: str
     profile: str
+    setting: Setting | None
     data: str | None
     seeds: int | None
     out: str
@@ -31,6 +33,7 @@ def sweep(
     experiment: str,
     profile: str = "quick",
     *,
+    setting: Setting | None = None,
     data: str | Path | None = None,
     seeds: int | None = None,
     methods: Sequence[str] | None = None,
@@ -43,12 +46,12 @@ def sweep(
 
     Parameters
     ----------
-    experiment, profile, data, seeds, methods, out, resume
+    experiment, profile, setting, data, seeds, methods, out, resume
         As for :func:`localbook.experiments.run`.
     workers : int
         Processes on this machine, which share its cores evenly.
     cluster : str, optional
-        The address of a Dask scheduler, whose workers are used instead. Each needs the images and
+        The address of a Dask scheduler, whose workers are used instead. Each needs the data and
         this package, works in a folder ``out`` of its own or a shared one, and sends its record.
 
     Returns
@@ -66,27 +69,29 @@ def sweep(
     if workers < 1:
         raise ConfigError(f"workers={workers}: give at least one process.")
     jobs = planned(
-        experiment, profile, data=data, seeds=seeds, methods=methods, out=out, resume=resume
-    )
+        experiment, profile, setting, data=data, seeds=seeds, methods=methods, out=out,
+        resume=resume,
+    )  # fmt: skip
     threads = None if cluster else max(1, (os.cpu_count() or 1) // workers)
     place = None if data is None else str(data)
     shares = [
-        _Share(experiment, profile, place, seeds, str(out), job.method, threads)
+        _Share(experiment, profile, setting, place, seeds, str(out), job.method, threads)
         for job, path in jobs
         if not path.exists()
     ]
     found = on_cluster(_work, shares, cluster) if cluster else in_processes(_work, shares, workers)
+    paths = {job.method: path for job, path in jobs}
     with Progress(f"{experiment}, {profile}", len(jobs), "method") as bar:
         done = len(jobs) - len(shares)
         bar.at(done, "recorded before")
         for share, text in found:
-            path = Path(out) / experiment / f"{profile}-{share.method}.json"
+            path = paths[share.method]
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             done += 1
             bar.at(done, share.method)
-    return [path for _, path in jobs]
+    return list(paths.values())
 
 
 def _work(share: _Share) -> str:
@@ -97,6 +102,7 @@ def _work(share: _Share) -> str:
         (path,) = run(
             share.experiment,
             share.profile,
+            setting=share.setting,
             data=share.data,
             seeds=share.seeds,
             methods=[share.method],

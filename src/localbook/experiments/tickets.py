@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -10,8 +11,14 @@ from numpy.typing import NDArray
 
 from localbook.arrays import Row
 from localbook.data import ImageSet
-from localbook.errors import TrainingError
-from localbook.experiments.harness import Experiment, Job, Outcome, keep_rows, kept_rows
+from localbook.experiments.harness import (
+    TUNING_SEED,
+    Experiment,
+    Job,
+    Outcome,
+    rows_once,
+    tune,
+)
 from localbook.progress import Progress
 from localbook.tropical import (
     Pruning,
@@ -32,7 +39,6 @@ from localbook.tropical.tickets import (
     ticket_trainer,
 )
 
-_TUNING_SEED = 9000  # never one of the seeds that are reported
 _FRESH = 1000  # reinit's weights for round k have the seed + 1000 k
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -81,12 +87,15 @@ def prune_and_compare(job: Job) -> Outcome:
     history: list[Row] = []
     final: list[Row] = [{"seed": seed} for seed in job.seeds]
     for initialisation in job.setting.initialisations:
-        trials = _tune(job, initialisation, sets)
-        best = max(trials, key=lambda trial: trial["val_accuracy"])
-        chosen[initialisation] = best["candidate"]["lr"]
+        # By the dense network, which all methods have in common.
+        candidates = [{"initialisation": initialisation, "lr": lr} for lr in job.setting.rates]
+        judge = partial(_dense_accuracy, job, sets)
+        best, trials = tune(job, candidates, judge, name=initialisation)
+        chosen[initialisation] = best["lr"]
         tuning += trials
         for row, seed in zip(final, job.seeds, strict=True):
-            rounds = _prune(job, initialisation, seed, chosen[initialisation], sets)
+            part = partial(_prune, job, initialisation, seed, best["lr"], sets)
+            rounds = rows_once(job, f"{initialisation}-seed{seed}", part)
             row[f"{initialisation}_dense"] = rounds[0]["test_accuracy"]
             row[f"{initialisation}_sparse"] = rounds[-1]["test_accuracy"]
             history += rounds
@@ -96,10 +105,10 @@ def prune_and_compare(job: Job) -> Outcome:
     return Outcome(
         history=history,
         final=final,
+        wall_s=sum(row["seconds"] for row in history),
         chosen=chosen,
         tuning=tuning,
         parameters=_parameters(_start(job, job.setting.initialisations[0], 0)),
-        wall_s=sum(row["seconds"] for row in history),
     )
 
 
@@ -132,40 +141,18 @@ def _trainer(job: Job, lr: float, seed: int, sets: dict[str, Labelled]) -> Train
     return ticket_trainer(*sets["train"], training, seed, device=job.device)
 
 
-def _tune(job: Job, initialisation: Initialisation, sets: dict[str, Labelled]) -> list[Row]:
-    """Judge the learning rates by the dense network, which all methods have in common."""
-    path = job.partial / f"{initialisation}-tuning.json"
-    if kept := kept_rows(path, job):
-        return kept
+def _dense_accuracy(job: Job, sets: dict[str, Labelled], candidate: Row) -> float:
+    trainer = _trainer(job, candidate["lr"], TUNING_SEED, sets)
+    start = _start(job, candidate["initialisation"], TUNING_SEED)
     pruning = Pruning(job.setting.rate, rounds=1, scope=job.setting.scope)
-    rows: list[Row] = []
-    with Progress(f"{job.method} {initialisation} tuning", len(job.setting.rates), "trial") as bar:
-        for lr in job.setting.rates:
-            trainer = _trainer(job, lr, _TUNING_SEED, sets)
-            start = _start(job, initialisation, _TUNING_SEED)
-            try:
-                dense = next(iterative_pruning(start, trainer, pruning))
-                score = round(accuracy(dense.network, *sets["val"]), 6)
-            except TrainingError:  # a candidate that diverges has lost
-                score = 0.0
-            candidate = {"initialisation": initialisation, "lr": lr}
-            rows.append({"candidate": candidate, "val_accuracy": score, "seed": _TUNING_SEED})
-            bar.at(len(rows), f"accuracy {score:.3f}")
-    keep_rows(path, job, rows)
-    return rows
+    dense = next(iterative_pruning(start, trainer, pruning))
+    return round(accuracy(dense.network, *sets["val"]), 6)
 
 
 def _prune(
-    job: Job,
-    initialisation: Initialisation,
-    seed: int,
-    lr: float,
-    sets: dict[str, Labelled],
+    job: Job, initialisation: Initialisation, seed: int, lr: float, sets: dict[str, Labelled]
 ) -> list[Row]:
-    """Return a row for every round, from the unfinished work if they are there."""
-    path = job.partial / f"{initialisation}-seed{seed}.json"
-    if kept := kept_rows(path, job):
-        return kept
+    """Return a row for every round."""
     setting = job.setting
     rounds = iterative_pruning(
         _start(job, initialisation, seed),
@@ -178,7 +165,6 @@ def _prune(
         for row in _measured(rounds, sets):
             rows.append({"seed": seed, "initialisation": initialisation} | row)
             bar.at(row["round"], f"{row['left']:.1%} left, accuracy {row['val_accuracy']:.3f}")
-    keep_rows(path, job, rows)
     return rows
 
 
@@ -207,45 +193,44 @@ def _measured(rounds: Iterator[Round], sets: dict[str, Labelled]) -> Iterator[Ro
 _METHODS: tuple[Method, ...] = ("rewind", "reinit", "finetune")
 _ALL: tuple[Initialisation, ...] = ("default", "xavier", "he", "gaussian")
 
+_CPU = TicketSetting(
+    data="mnist",
+    seeds=3,
+    methods=_METHODS,
+    initialisations=("xavier", "he", "gaussian"),
+    hidden=100,
+    rate=0.4,
+    rounds=6,  # 5 % of the weights are left
+    scope="global",
+    epochs=5,
+    batch_size=128,
+    rates=(0.0005, 0.002, 0.008),
+)
+_QUICK = replace(
+    _CPU,
+    data="digits",
+    seeds=2,
+    initialisations=("he",),
+    hidden=16,
+    rate=0.5,
+    rounds=4,
+    epochs=10,
+    batch_size=64,
+    rates=(0.01,),
+)
+
 LOTTERY_TICKETS = Experiment(
     {
-        "quick": TicketSetting(
-            data="digits",
-            seeds=2,
-            methods=_METHODS,
-            initialisations=("he",),
-            hidden=16,
-            rate=0.5,
-            rounds=4,
-            scope="global",
-            epochs=10,
-            batch_size=64,
-            rates=(0.01,),
-        ),
-        "cpu": TicketSetting(
-            data="mnist",
-            seeds=3,
-            methods=_METHODS,
-            initialisations=("xavier", "he", "gaussian"),
-            hidden=100,
-            rate=0.4,
-            rounds=6,  # 5 % of the weights are left
-            scope="global",
-            epochs=5,
-            batch_size=128,
-            rates=(0.0005, 0.002, 0.008),
-        ),
-        "gpu": TicketSetting(
-            data="mnist",
+        "quick": _QUICK,
+        "cpu": _CPU,
+        "gpu": replace(
+            _CPU,
             seeds=5,
-            methods=_METHODS,
             initialisations=_ALL,
             hidden=300,
             rate=0.2,
             rounds=20,  # 1 % of the weights is left
-            scope="global",
             epochs=20,
-            batch_size=128,
             rates=(0.0003, 0.001, 0.003, 0.01),
         ),
     },
@@ -255,19 +240,16 @@ LOTTERY_TICKETS = Experiment(
 
 LOTTERY_TICKETS_DIGITS = Experiment(
     {
-        "quick": LOTTERY_TICKETS.profiles["quick"],
-        "cpu": TicketSetting(
+        "quick": _QUICK,
+        "cpu": replace(
+            _CPU,
             data="digits",
-            seeds=3,
-            methods=_METHODS,
             initialisations=("default", "xavier"),
             hidden=64,
             rate=0.3,
             rounds=9,  # 4 % of the weights are left
-            scope="global",
             epochs=30,
             batch_size=64,
-            rates=(0.0005, 0.002, 0.008),
         ),
     },
     prune_and_compare,

@@ -1,5 +1,7 @@
 """The line under a recorded figure: where its numbers come from and how to make them again."""
 
+import json
+import shlex
 from collections.abc import Sequence
 
 from localbook.errors import RecordError
@@ -33,9 +35,19 @@ def caption(records: Sequence[Record]) -> str:
         f"Recorded on {first.source['test']}; {len(first.seeds)} seeds; "
         f"{' and '.join(machines)}; torch {', '.join(torches)}; commit {', '.join(commits)}; "
         f"{max(r.date for r in records)[:10]}. "
-        f"Again: localbook run {first.experiment} --profile {first.profile} "
-        f"--data {first.config['setting']['data']}"
+        f"Again: {_command(first)}"
     )
+
+
+def _command(record: Record) -> str:
+    """Return the words that run the experiment again, with what was changed of its profile."""
+    words = f"localbook run {record.experiment} --profile {record.profile.partition('+')[0]}"
+    if data := record.config["setting"].get("data"):
+        words += f" --data {data}"
+    for name, value in record.config.get("changed", {}).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += " --set " + shlex.quote(f"{name}={text}")
+    return words
 
 
 def _machine(record: Record) -> str:

@@ -55,7 +55,7 @@ def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -
         apart = np.abs(points[order] - points[leader]).max(axis=1)
         if up_to_sign:
             apart = np.minimum(apart, np.abs(points[order] + points[leader]).max(axis=1))
-        same = apart <= tolerance
+        same = ~(apart > tolerance)  # NaN too, so that the rest always shrinks
         label[order[same]] = leader[same]
         order, run = order[~same], run[~same]
     return label

@@ -3,21 +3,19 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.arrays import Row
 from localbook.data import ImageSet
 from localbook.experiments.attacks.methods import ATTACKS, Candidate
-from localbook.experiments.harness import Experiment, Job, Outcome, keep_rows, kept_rows
-from localbook.progress import Progress
+from localbook.experiments.harness import TUNING_SEED, Experiment, Job, Outcome, seed_by_seed, tune
+from localbook.fit import fit, mlp
 from localbook.tropical.attacks import Penalty, weight_change_needed
 
-_TUNING_SEED = 9000  # never one of the seeds that are reported
 _BATCH = 100
 _ROUNDING = 1e-6  # of float32, in a bound of about 0.1
 
@@ -65,53 +63,47 @@ def compare_attacks(job: Job) -> Outcome:
     """Tune one attack on the validation split, then attack a network of each seed once."""
     setting: AttackSetting = job.setting
     sets = {split: _tensors(data, job.device) for split, data in job.sets.items()}
-    tuning = _tune(job, sets)
-    chosen: Candidate = max(tuning, key=lambda row: row["score"])["candidate"]
-    final: list[Row] = []
-    with Progress(f"{job.method}", len(job.seeds), "network") as bar:
-        for count, seed in enumerate(job.seeds, start=1):
-            path = job.partial / f"seed{seed}.json"
-            rows = kept_rows(path, job)
-            if not rows:
-                model = trained(setting, sets["train"], seed)
-                rows = [{"seed": seed} | _attack(job, model, *sets["test"], chosen, seed)]
-                keep_rows(path, job, rows)
-            final += rows
-            bar.at(count, f"success {final[-1]['success']:.3f}")
-    model = network(setting, *_shape(sets["train"]))
+    networks = partial(trained, setting, sets["train"])
+
+    def judge(candidate: Candidate) -> list[float]:
+        model = networks(TUNING_SEED)
+        row = _attack(job, model, *sets["val"], candidate, TUNING_SEED)
+        # More successes first, then more wrong answers at any distance, then smaller ones.
+        return [row["success"], row["wrong"], -(row["l2"] or 0.0)]
+
+    def measure(seed: int) -> tuple[Row, list[Row]]:
+        return _attack(job, networks(seed), *sets["test"], chosen, seed), []
+
+    chosen, tuning = tune(job, setting.candidates[job.method], judge, score="score")
+    final, _ = seed_by_seed(job, measure)
+    model = network(setting, *_shape(sets["train"]), seed=0)
     return Outcome(
         history=[],
         final=final,
+        wall_s=sum(row["seconds"] for row in final),
         chosen=chosen,
         tuning=tuning,
         parameters=sum(p.numel() for p in model.parameters()),
-        wall_s=sum(row["seconds"] for row in final),
     )
 
 
-def network(setting: AttackSetting, pixels: int, classes: int) -> nn.Sequential:
-    """Return an untrained network of linear layers with ReLUs between them."""
-    widths = (pixels, *setting.hidden, classes)
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+def network(setting: AttackSetting, pixels: int, classes: int, seed: int) -> nn.Sequential:
+    """Return an untrained network."""
+    return mlp((pixels, *setting.hidden, classes), seed)
 
 
 def trained(setting: AttackSetting, data: tuple[Tensor, Tensor], seed: int) -> nn.Sequential:
     """Return the network of a seed, the same for every attack."""
-    x, y = data
-    torch.manual_seed(seed)
-    model = network(setting, *_shape(data)).to(x.device)
-    optimizer = torch.optim.Adam(model.parameters(), setting.lr)
-    for _ in range(setting.epochs):
-        order = torch.randperm(len(x))
-        for start in range(0, len(x), setting.batch_size):
-            rows = order[start : start + setting.batch_size]
-            optimizer.zero_grad()
-            F.cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return model.requires_grad_(False).eval()
+    model = network(setting, *_shape(data), seed).to(data[0].device)
+    fit(
+        model,
+        *data,
+        epochs=setting.epochs,
+        batch_size=setting.batch_size,
+        lr=setting.lr,
+        seed=seed,
+    )
+    return model.requires_grad_(False)
 
 
 def _tensors(data: ImageSet, device: str) -> tuple[Tensor, Tensor]:
@@ -122,21 +114,6 @@ def _tensors(data: ImageSet, device: str) -> tuple[Tensor, Tensor]:
 
 def _shape(data: tuple[Tensor, Tensor]) -> tuple[int, int]:
     return data[0].shape[1], int(data[1].max()) + 1
-
-
-def _tune(job: Job, sets: Mapping[str, tuple[Tensor, Tensor]]) -> list[Row]:
-    """Judge every candidate on the validation split; a single one needs no judging."""
-    candidates = job.setting.candidates[job.method]
-    if len(candidates) == 1:
-        return [{"candidate": candidates[0], "score": [0.0]}]
-    model = trained(job.setting, sets["train"], _TUNING_SEED)
-    rows = []
-    for candidate in candidates:
-        row = _attack(job, model, *sets["val"], candidate, _TUNING_SEED)
-        # More successes first, then more wrong answers at any distance, then smaller ones.
-        score = [row["success"], row["wrong"], -(row["l2"] or 0.0)]
-        rows.append({"candidate": candidate, "score": score, "seed": _TUNING_SEED})
-    return rows
 
 
 def _attack(

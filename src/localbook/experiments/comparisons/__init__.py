@@ -1,7 +1,12 @@
-"""Comparisons."""
+"""Learning rules compared on images, at equal tuning."""
 
-from localbook.experiments.comparisons.ablation import SGR_ABLATION
-from localbook.experiments.comparisons.boundaries import BOUNDARIES
+from localbook.experiments.comparisons.ablation import (
+    SGR_ABLATION,
+    VARIANTS,
+    shuffled_target,
+    zero_target,
+)
+from localbook.experiments.comparisons.boundaries import BOUNDARIES, geometry
 from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
 from localbook.experiments.comparisons.deep import (
     CIFAR10,
@@ -11,8 +16,16 @@ from localbook.experiments.comparisons.deep import (
     IMAGENET_SUBSET,
 )
 from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
-from localbook.experiments.comparisons.slices import IMAGE_SLICES
-from localbook.experiments.comparisons.speed import CIFAR10_SPEED, SOURCE
+from localbook.experiments.comparisons.rules import LOSSES, Method
+from localbook.experiments.comparisons.setting import Comparison
+from localbook.experiments.comparisons.slices import (
+    IMAGE_SLICES,
+    boundaries,
+    convolutional,
+    residual,
+    unexplained,
+)
+from localbook.experiments.comparisons.speed import CIFAR10_SPEED, SOURCE, mirrored
 
 __all__ = [
     "BOUNDARIES",
@@ -26,6 +39,18 @@ __all__ = [
     "IMAGENET_RATES",
     "IMAGENET_SUBSET",
     "IMAGE_SLICES",
+    "LOSSES",
     "SGR_ABLATION",
     "SOURCE",
+    "VARIANTS",
+    "Comparison",
+    "Method",
+    "boundaries",
+    "convolutional",
+    "geometry",
+    "mirrored",
+    "residual",
+    "shuffled_target",
+    "unexplained",
+    "zero_target",
 ]

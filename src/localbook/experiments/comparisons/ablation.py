@@ -1,14 +1,18 @@
 """What in SGR helps: λ, the distance, which modules, and controls without alignment."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
-from localbook.data import Augment, DeviceImages
-from localbook.experiments.comparisons.compare import Candidate, compare
+from localbook.data import Augment
+from localbook.experiments.comparisons.compare import compare
+from localbook.experiments.comparisons.rules import by_name
+from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.harness import Experiment
-from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, Schedule
+from localbook.local import SGR, ConvNet, PlainLocal, Rule, Schedule
 
 
 def zero_target(gamma: Tensor, target: Tensor) -> Tensor:
@@ -45,92 +49,51 @@ VARIANTS: Mapping[str, Callable[[float, int], Rule]] = {
 }
 
 
-@dataclass(frozen=True)
-class AblationSetting:
-    """The variants of SGR on one network, at one profile.
-
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    model : ConvNet
-    schedule : Schedule
-        With the learning rate of every variant: it is not tuned, λ is.
-    weights : tuple of float
-        The λ that each variant tries on the validation split, and, under the squared distance, that
-        are run one by one as methods ``lambda-...``.
-    variants : tuple of str
-        Keys of :data:`VARIANTS`.
-    tuning_epochs, seeds : int
-    """
-
-    data: str
-    model: ConvNet
-    schedule: Schedule
-    weights: tuple[float, ...]
-    variants: tuple[str, ...]
-    tuning_epochs: int
-    seeds: int
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The variants, each with its best λ, and every λ under the squared distance."""
-        return (*self.variants, *(f"lambda-{weight:g}" for weight in self.weights))
-
-    def tried(self, method: str) -> tuple[Candidate, ...]:
-        """Return every λ for a variant, and one where there is nothing to choose."""
-        if method == "local":
-            weights: tuple[float, ...] = (0.0,)
-        elif method in VARIANTS:
-            weights = self.weights
-        else:
-            weights = (float(method.removeprefix("lambda-")),)
-        return tuple({"lr": self.schedule.lr, "weight": weight} for weight in weights)
-
-    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
-        """Return the network, the same for all variants."""
-        classes = int(data.labels.max()) + 1
-        return self.model.build(data.images.shape[1], classes, seed).to(data.labels.device)
-
-    def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the variant with the candidate's λ."""
-        variant = VARIANTS.get(method, VARIANTS["squared"])
-        return variant(candidate["weight"], len(self.model.widths))
+def _rule(method: str, weight: float, modules: int) -> Rule:
+    return by_name(VARIANTS)(_SQUARED.sub("squared", method), weight, modules)
 
 
+_SQUARED = re.compile("lambda-.*")  # one λ of its own, under the squared distance
 _LAMBDAS = (0.1, 1.0, 10.0, 100.0)
+_LARGE = ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1))
+_COLOUR = Augment(crop=4, flip=True)
 
+
+def _methods(variants: Iterable[str], weights: Iterable[float]) -> tuple[str, ...]:
+    return (*variants, *(f"lambda-{weight:g}" for weight in weights))
+
+
+_CPU = Comparison(
+    data="digits",
+    model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
+    schedule=Schedule(epochs=25, batch_size=64, lr=0.05),
+    methods=_methods(VARIANTS, _LAMBDAS),
+    weights=_LAMBDAS,
+    tuning_epochs=25,
+    seeds=5,
+)
+
+# The learning rate is not tuned, λ is; and every λ is run by itself.
 SGR_ABLATION = Experiment(
     {
-        "quick": AblationSetting(
-            data="digits",
+        "quick": replace(
+            _CPU,
             model=ConvNet((8,) * 4, (1, 2, 1, 1)),
             schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
+            methods=_methods(("local", "squared", "zero-target", "shuffled-target"), (3.0,)),
             weights=(3.0,),
-            variants=("local", "squared", "zero-target", "shuffled-target"),
             tuning_epochs=0,
             seeds=2,
         ),
-        "cpu": AblationSetting(
-            data="digits",
-            model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
-            schedule=Schedule(epochs=25, batch_size=64, lr=0.05),
-            weights=_LAMBDAS,
-            variants=tuple(VARIANTS),
-            tuning_epochs=25,
-            seeds=5,
-        ),
-        "gpu": AblationSetting(
+        "cpu": _CPU,
+        "gpu": replace(
+            _CPU,
             data="cifar10",
-            model=ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1)),
-            schedule=Schedule(
-                epochs=60, batch_size=256, lr=0.2, augment=Augment(crop=4, flip=True)
-            ),
-            weights=_LAMBDAS,
-            variants=tuple(VARIANTS),
+            model=_LARGE,
+            schedule=Schedule(epochs=60, batch_size=256, lr=0.2, augment=_COLOUR),
             tuning_epochs=15,
             seeds=3,
         ),
     },
-    compare,
+    partial(compare, rule_of=_rule),
 )

@@ -4,96 +4,35 @@ A chain of fully connected modules is trained by each method; then the decisions
 compared exactly on planes through three test images of different classes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
-from localbook.depths import agreement, head_networks
-from localbook.experiments.comparisons.compare import Candidate, compare
+from localbook.depths import agreement, chain, head_networks, image_plane
+from localbook.experiments.comparisons.compare import compare
+from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.harness import Experiment, Job, Outcome
-from localbook.experiments.image_planes import image_plane
-from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, Schedule
+from localbook.local import IsolatedNetwork, Schedule
 from localbook.tropical import decision_boundary, linear_regions
 
 
 @dataclass(frozen=True)
-class BoundariesSetting:
-    """One comparison of the boundaries of all depths, at one profile.
+class Chain:
+    """As :func:`localbook.depths.chain` builds it: so many modules of so many neurons each."""
 
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    width, modules : int
-        Neurons in each module, and how many modules.
-    schedule : Schedule
-        Its ``lr`` stands only until tuning replaces it.
-    candidates : mapping of method to tuple of dict
-        The hyper-parameters tried for each method, as many for each; a method with one candidate
-        is not tuned.
-    tuning_epochs : int
-        How long each candidate is trained before it is judged on the validation split.
-    seeds : int
-        How many seeds the chosen candidate is run with.
-    slices : int
-        Through how many triples of test images the geometry is measured, the same for all networks.
-    """
-
-    data: str
     width: int
     modules: int
-    schedule: Schedule
-    candidates: Mapping[str, tuple[Candidate, ...]]
-    tuning_epochs: int
-    seeds: int
-    slices: int
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Those with candidates, in their order."""
-        return tuple(self.candidates)
-
-    def tried(self, method: str) -> tuple[Candidate, ...]:
-        """Return the candidates of a method."""
-        return self.candidates[method]
-
-    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
-        """Return the network, the same for all methods."""
-        classes = int(data.labels.max()) + 1
-        pixels = data.images[0].numel()
-        net = chain((pixels, *[self.width] * self.modules), classes, seed)
-        return net.to(data.labels.device)
-
-    def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the rule; λ is the candidate's ``weight``."""
-        if method == "bp":
-            return BP()
-        return SGR(weight=candidate["weight"]) if method == "sgr" else PlainLocal()
 
 
-def chain(widths: tuple[int, ...], classes: int, seed: int) -> IsolatedNetwork:
-    """Return modules of one linear layer and ReLU each, with linear heads and seeded weights.
-
-    Parameters
-    ----------
-    widths : tuple of int
-        The inputs, then the neurons of each module.
-    classes, seed : int
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        modules = [
-            nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU())
-            for inputs, width in pairwise(widths)
-        ]
-        return IsolatedNetwork(modules, [nn.Linear(width, classes) for width in widths[1:]])
+def _network(setting: Any, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+    """Return the network, the same for all methods."""
+    widths = (data.images[0].numel(), *[setting.model.width] * setting.model.modules)
+    return chain(widths, int(data.labels.max()) + 1, seed).to(data.labels.device)
 
 
 def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
@@ -102,7 +41,7 @@ def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
     Parameters
     ----------
     net : IsolatedNetwork
-        As :func:`chain` returns it, in evaluation mode.
+        As :func:`localbook.depths.chain` returns it, in evaluation mode.
     test : DeviceImages
     slices : int
 
@@ -141,39 +80,32 @@ def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
 
 
 def _run(job: Job) -> Outcome:
-    return compare(job, partial(geometry, slices=job.setting.slices))
+    measure = partial(geometry, slices=job.setting.slices)
+    return compare(job, network=_network, measure=measure)
 
 
-_RATES: tuple[Candidate, ...] = tuple({"lr": lr} for lr in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2))
-# SGR has λ to choose as well and so tries fewer learning rates. With λ = 10 some seeds diverged.
-_TUNED: Mapping[str, tuple[Candidate, ...]] = {
-    "bp": _RATES,
-    "local": _RATES,
-    "sgr": tuple({"lr": lr, "weight": w} for lr in (0.03, 0.1) for w in (0.1, 0.3, 1.0)),
-}
+_QUICK = Comparison(
+    data="digits",
+    model=Chain(width=16, modules=3),
+    schedule=Schedule(epochs=10, batch_size=64, lr=0.05),
+    methods=("bp", "local", "sgr"),
+    weights=(1.0,),
+    seeds=2,
+    slices=2,
+)
 
 BOUNDARIES = Experiment(
     {
-        "quick": BoundariesSetting(
-            data="digits",
-            width=16,
-            modules=3,
-            schedule=Schedule(epochs=10, batch_size=64, lr=0.05),
-            candidates={
-                "bp": ({"lr": 0.05},),
-                "local": ({"lr": 0.05},),
-                "sgr": ({"lr": 0.05, "weight": 1.0},),
-            },
-            tuning_epochs=0,
-            seeds=2,
-            slices=2,
-        ),
-        "cpu": BoundariesSetting(
+        "quick": _QUICK,
+        "cpu": replace(
+            _QUICK,
             data="mnist",
-            width=24,
-            modules=4,
+            model=Chain(width=24, modules=4),
             schedule=Schedule(epochs=8, batch_size=64, lr=0.1),
-            candidates=_TUNED,
+            rates=(0.01, 0.02, 0.03, 0.05, 0.1, 0.2),
+            # SGR has λ to choose as well and so tries fewer rates. With λ = 10 some seeds diverged.
+            pairs=tuple((lr, weight) for lr in (0.03, 0.1) for weight in (0.1, 0.3, 1.0)),
+            weights=(),
             tuning_epochs=2,
             seeds=3,
             slices=5,

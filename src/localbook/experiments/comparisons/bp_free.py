@@ -1,13 +1,20 @@
-"""Learning without back-propagation: closed-form SGR against the rest of the family."""
+"""Learning without back-propagation: closed-form SGR against the rest of the family.
 
-from dataclasses import dataclass
+Every module is one convolution with BatchNorm and ReLU, as the closed form asks for.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
-from localbook.data import Augment, DeviceImages, ImageSet, limited
-from localbook.experiments.comparisons.compare import Candidate, compare
-from localbook.experiments.harness import Experiment
+from localbook.data import Augment, DeviceImages
+from localbook.experiments.comparisons.compare import compare, of_model
+from localbook.experiments.comparisons.rules import by_name
+from localbook.experiments.comparisons.setting import Comparison
+from localbook.experiments.harness import Experiment, fewer_images
 from localbook.local import (
     BP,
     BPFreeSGR,
@@ -17,79 +24,33 @@ from localbook.local import (
     ForwardForward,
     IsolatedNetwork,
     NoProp,
-    Rule,
     Schedule,
     noprop_network,
     with_length_norm,
 )
 
-METHODS = ("bp", "fa", "dfa", "ff", "noprop", "local", "sgr")
 _NOPROP_SIDE = 4  # a NoProp block reads its convolution averaged to 4 x 4
 
+_RULE = by_name(
+    {
+        "bp": lambda weight, modules: BP(),
+        "fa": lambda weight, modules: FeedbackAlignment(),
+        "dfa": lambda weight, modules: DirectFeedbackAlignment(),
+        "ff": lambda weight, modules: ForwardForward(classes=10),
+        "noprop": lambda weight, modules: NoProp(),
+        "local": lambda weight, modules: BPFreeSGR(0.0),
+        "sgr": lambda weight, modules: BPFreeSGR(weight),
+    }
+)
 
-@dataclass(frozen=True)
-class BPFreeSetting:
-    """Rules without back-propagation, and back-propagation, at one profile.
 
-    Every module is one convolution with BatchNorm and ReLU, as the closed form asks for.
-
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    train_images : int or None
-        How many images to train on, drawn evenly by class, and at most to validate on; None for
-        all.
-    model : ConvNet
-    schedule : Schedule
-    rates : tuple of float
-        Learning rates tried for every rule but SGR.
-    reconciled : tuple of (float, float)
-        Learning rates and λ tried for SGR: as many pairs as there are rates.
-    tuning_epochs, seeds : int
-    methods : tuple of str
-    """
-
-    data: str
-    train_images: int | None
-    model: ConvNet
-    schedule: Schedule
-    rates: tuple[float, ...]
-    reconciled: tuple[tuple[float, float], ...]
-    tuning_epochs: int
-    seeds: int
-    methods: tuple[str, ...] = METHODS
-
-    def tried(self, method: str) -> tuple[Candidate, ...]:
-        """Return the candidates of a method."""
-        if method == "sgr":
-            return tuple({"lr": lr, "weight": weight} for lr, weight in self.reconciled)
-        return tuple({"lr": lr} for lr in self.rates)
-
-    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
-        """Return the network; NoProp and Forward-Forward need one of their own form."""
-        channels, classes = data.images.shape[1], int(data.labels.max()) + 1
-        if method == "noprop":
-            net = _noprop(self.model, data, classes, seed)
-        else:
-            net = self.model.build(channels, classes, seed)
-            if method == "ff":
-                net = with_length_norm(net)
-        return net.to(data.labels.device)
-
-    def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the rule; λ is the candidate's ``weight``, zero for plain local learning."""
-        makers: dict[str, type[Rule]] = {
-            "bp": BP,
-            "fa": FeedbackAlignment,
-            "dfa": DirectFeedbackAlignment,
-            "noprop": NoProp,
-        }
-        if method in makers:
-            return makers[method]()
-        if method == "ff":
-            return ForwardForward(classes=10)
-        return BPFreeSGR(candidate.get("weight", 0.0))
+def _network(setting: Any, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+    """Return the network; NoProp and Forward-Forward need one of their own form."""
+    if method == "noprop":
+        classes = int(data.labels.max()) + 1
+        return _noprop(setting.model, data, classes, seed).to(data.labels.device)
+    net = of_model(setting, method, data, seed)
+    return with_length_norm(net) if method == "ff" else net
 
 
 def _noprop(model: ConvNet, data: DeviceImages, classes: int, seed: int) -> IsolatedNetwork:
@@ -113,94 +74,70 @@ def _noprop(model: ConvNet, data: DeviceImages, classes: int, seed: int) -> Isol
     return noprop_network(trunks, example, classes, seed=seed)
 
 
-def _limit(setting: BPFreeSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
-    if setting.train_images is None:
-        return sets
-    # Not more to choose by than to learn from: every epoch ends with a look at these.
-    most = min(setting.train_images, len(sets["val"]))
-    return sets | {
-        "train": limited(sets["train"], setting.train_images),
-        "val": limited(sets["val"], most),
-    }
-
-
 _COLOUR = Augment(crop=4, flip=True)
-_RATES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_RECONCILED = tuple((lr, weight) for lr in (0.05, 0.2) for weight in (0.1, 1.0, 10.0))
-_SMALL = ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1))
 _MIDDLE = ConvNet((16, 32, 32, 64, 64, 64), (2, 1, 2, 1, 2, 1))
 _LARGE = ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1))
+_QUICK = Comparison(
+    data="digits",
+    model=ConvNet((8,) * 4, (1, 2, 1, 1)),
+    schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
+    methods=("bp", "fa", "dfa", "ff", "noprop", "local", "sgr"),
+    weights=(1.0,),
+    seeds=2,
+)
+_DIGITS = replace(
+    _QUICK,
+    model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
+    schedule=Schedule(epochs=20, batch_size=64, lr=0.05),
+    rates=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    pairs=tuple((lr, weight) for lr in (0.05, 0.2) for weight in (0.1, 1.0, 10.0)),
+    weights=(),
+    tuning_epochs=10,
+    seeds=5,
+)
 
+_RUN = partial(compare, rule_of=_RULE, network=_network)
 BP_FREE_DIGITS = Experiment(
     {
-        "quick": BPFreeSetting(
-            data="digits",
-            train_images=None,
-            model=ConvNet((8,) * 4, (1, 2, 1, 1)),
-            schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
-            rates=(0.05,),
-            reconciled=((0.05, 1.0),),
-            tuning_epochs=0,
-            seeds=2,
-        ),
-        "cpu": BPFreeSetting(
-            data="digits",
-            train_images=None,
-            model=_SMALL,
-            schedule=Schedule(epochs=20, batch_size=64, lr=0.05),
-            rates=_RATES,
-            reconciled=_RECONCILED,
-            tuning_epochs=10,
-            seeds=5,
-        ),
-        "gpu": BPFreeSetting(
-            data="digits",
-            train_images=None,
-            model=_SMALL,
+        "quick": _QUICK,
+        "cpu": _DIGITS,
+        "gpu": replace(
+            _DIGITS,
             schedule=Schedule(epochs=100, batch_size=64, lr=0.05),
-            rates=_RATES,
-            reconciled=_RECONCILED,
             tuning_epochs=50,
             seeds=10,
         ),
     },
-    compare,
-    _limit,
+    _RUN,
+    fewer_images,
 )
 
 BP_FREE_CIFAR10 = Experiment(
     {
-        "quick": BPFreeSetting(
+        "quick": replace(
+            _QUICK,
             data="shapes",
-            train_images=500,
+            images=(500, 500, None),
             model=ConvNet((8,) * 4, (2, 1, 2, 1)),
             schedule=Schedule(epochs=3, batch_size=50, lr=0.05),
-            rates=(0.05,),
-            reconciled=((0.05, 1.0),),
-            tuning_epochs=0,
-            seeds=2,
         ),
-        "cpu": BPFreeSetting(
+        "cpu": replace(
+            _DIGITS,
             data="cifar10",
-            train_images=2_000,
+            images=(2_000, 2_000, None),
             model=_MIDDLE,
             schedule=Schedule(epochs=5, batch_size=50, lr=0.05, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
             tuning_epochs=1,
             seeds=3,
         ),
-        "gpu": BPFreeSetting(
+        "gpu": replace(
+            _DIGITS,
             data="cifar10",
-            train_images=None,
             model=_LARGE,
             schedule=Schedule(epochs=60, batch_size=256, lr=0.05, augment=_COLOUR),
-            rates=_RATES,
-            reconciled=_RECONCILED,
-            tuning_epochs=10,
             seeds=3,
         ),
     },
-    compare,
-    _limit,
+    _RUN,
+    fewer_images,
 )

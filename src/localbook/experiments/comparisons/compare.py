@@ -1,79 +1,85 @@
 """Comparing learning rules: tune each on the validation split, then train several seeds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
-from localbook.errors import TrainingError
-from localbook.experiments.harness import Job, Outcome, Setting
-from localbook.local import (
-    IsolatedNetwork,
-    Rule,
-    Schedule,
-    accuracy,
-    figures,
-    train,
-)
+from localbook.experiments.comparisons.rules import RULES, RuleOf, by_name
+from localbook.experiments.comparisons.setting import Candidate, Comparison
+from localbook.experiments.harness import TUNING_SEED, Job, Outcome, tune
+from localbook.local import IsolatedNetwork, Rule, accuracy, figures, train
 from localbook.progress import Progress
 
-_TUNING_SEED = 9000  # never one of the seeds that are reported
 _TEST_BATCH = 512
+_THREE = by_name(RULES)
 
-Candidate = dict[str, float]
-
-
-class ComparisonSetting(Setting, Protocol):
-    """What :func:`compare` asks of an experiment's setting."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """Its ``lr`` stands only until tuning replaces it."""
-
-    @property
-    def tuning_epochs(self) -> int:
-        """How long each candidate is trained before it is judged on the validation split."""
-
-    def tried(self, method: str) -> tuple[Candidate, ...]:
-        """Return the hyper-parameters tried, as many for each method; a single one is not tuned."""
-
-    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
-        """Return the network to train, with seeded weights, on the device of the images."""
-
-    def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the learning rule."""
+Network = Callable[[Comparison, str, DeviceImages, int], IsolatedNetwork]
+"""From setting, method, training images and seed to the network, on the device of the images."""
 
 
-def _nothing(net: IsolatedNetwork, test: DeviceImages) -> Row:
-    return {}
+def of_model(setting: Any, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+    """Return the setting's network, the same for all methods."""
+    classes = int(data.labels.max()) + 1
+    net: IsolatedNetwork = setting.model.build(data.images.shape[1], classes, seed)
+    return net.to(data.labels.device)
 
 
 def compare(
     job: Job,
-    measure: Callable[[IsolatedNetwork, DeviceImages], Row] = _nothing,
-    how: Mapping[str, Any] | None = None,
+    rule_of: RuleOf = _THREE,
+    network: Network = of_model,
+    measure: Callable[[IsolatedNetwork, DeviceImages], Row] = lambda net, test: {},
+    **how: Any,
 ) -> Outcome:
     """Tune one method, train it with every seed, test each once at the end.
 
-    The job's setting is a :class:`ComparisonSetting`. What ``measure`` finds out about a trained
-    network, given the test images, joins the seed's row of results; ``how`` goes to
-    :func:`localbook.local.train`.
+    What ``measure`` finds out about a trained network, given the test images, joins the seed's row
+    of results; ``how`` goes to :func:`localbook.local.train`.
     """
-    how = how or {}
-    train_set = DeviceImages(job.sets["train"], job.device)
-    val, test = (DeviceImages(job.sets[s], job.device, train_set.stats) for s in ("val", "test"))
-    tuning = _tune(job, train_set, val, how)
-    chosen: Candidate = max(tuning, key=lambda t: t["val_accuracy"])["candidate"]
-    rule = job.setting.rule(job.method, chosen)
+    setting: Comparison = job.setting
+    data = DeviceImages(job.sets["train"], job.device)
+    val, test = (DeviceImages(job.sets[s], job.device, data.stats) for s in ("val", "test"))
+
+    def trained(
+        candidate: Candidate, seed: int, epochs: int
+    ) -> tuple[IsolatedNetwork, Rule, list[Row]]:
+        net = network(setting, job.method, data, seed)
+        rule = rule_of(job.method, candidate.get("weight", 0.0), len(net))
+        cycles = rule.cycles(len(net))
+        schedule = replace(setting.schedule, epochs=epochs, lr=candidate["lr"], cycles=cycles)
+        name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
+        with Progress(f"{job.method} {name}", epochs, "epoch") as bar:
+            rows = train(
+                net,
+                rule,
+                data,
+                val,
+                schedule,
+                seed=seed,
+                checkpoint=job.partial / f"{name}.pt",
+                on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
+                **how,
+            )
+        return net, rule, rows
+
+    def judge(candidate: Candidate) -> float:
+        net, rule, rows = trained(candidate, TUNING_SEED, setting.tuning_epochs)
+        return _own_accuracy(rule, net, val, rows[-1]["accuracy"][-1])
+
+    chosen, tuning = tune(job, setting.tried(job.method), judge)
     history: list[Row] = []
     final: list[Row] = []
     peak = None
     for seed in job.seeds:
-        net, rows, used = _train_one(job, chosen, seed, train_set, val, how)
-        peak = max(peak or 0, used) if used is not None else None
+        if job.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        net, rule, rows = trained(chosen, seed, setting.schedule.epochs)
+        if job.device == "cuda":
+            peak = max(peak or 0, torch.cuda.max_memory_allocated())
         history += [{"seed": seed} | row for row in rows]
         scores = [round(a, 6) for a in accuracy(net, test.in_order(_TEST_BATCH)).tolist()]
         final.append(
@@ -89,31 +95,12 @@ def compare(
     return Outcome(
         history=history,
         final=final,
+        wall_s=sum(row["seconds"] for row in history),
         chosen=chosen,
         tuning=tuning,
         parameters=sum(p.numel() for p in net.parameters()),
-        wall_s=sum(row["seconds"] for row in history),
         peak_bytes=peak,
     )
-
-
-def _tune(job: Job, data: DeviceImages, val: DeviceImages, how: Mapping[str, Any]) -> list[Row]:
-    """Judge every candidate on the validation split; a single one needs no judging."""
-    candidates = job.setting.tried(job.method)
-    if len(candidates) == 1:
-        return [{"candidate": candidates[0], "val_accuracy": 0.0}]
-    schedule = replace(job.setting.schedule, epochs=job.setting.tuning_epochs)
-    trial = replace(job, setting=replace(job.setting, schedule=schedule))
-    rows = []
-    for candidate in candidates:
-        try:
-            net, history, _ = _train_one(trial, candidate, _TUNING_SEED, data, val, how)
-            rule = job.setting.rule(job.method, candidate)
-            score = _own_accuracy(rule, net, val, history[-1]["accuracy"][-1])
-        except TrainingError:  # a candidate that diverges has lost
-            score = 0.0
-        rows.append({"candidate": candidate, "val_accuracy": score, "seed": _TUNING_SEED})
-    return rows
 
 
 def _own_accuracy(rule: Rule, net: IsolatedNetwork, data: DeviceImages, by_head: float) -> float:
@@ -121,37 +108,7 @@ def _own_accuracy(rule: Rule, net: IsolatedNetwork, data: DeviceImages, by_head:
     if not rule.classifies:
         return by_head
     net.eval()
-    hits = [(rule.scores(net, x).argmax(1) == y).sum() for x, y in data.in_order(_TEST_BATCH)]
-    return round(int(sum(hits)) / len(data.labels), 6)
-
-
-def _train_one(
-    job: Job,
-    candidate: Candidate,
-    seed: int,
-    data: DeviceImages,
-    val: DeviceImages,
-    how: Mapping[str, Any],
-) -> tuple[IsolatedNetwork, list[Row], int | None]:
-    """Train one network; return it with its history and the peak of GPU memory."""
-    device = data.labels.device
-    net = job.setting.network(job.method, data, seed)
-    rule = job.setting.rule(job.method, candidate)
-    schedule = replace(job.setting.schedule, lr=candidate["lr"], cycles=rule.cycles(len(net)))
-    name = "-".join(f"{key}{value:g}" for key, value in candidate.items()) + f"-seed{seed}"
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    with Progress(f"{job.method} {name}", schedule.epochs, "epoch") as bar:
-        rows = train(
-            net,
-            rule,
-            data,
-            val,
-            schedule,
-            seed=seed,
-            checkpoint=job.partial / f"{name}.pt",
-            on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
-            **how,
-        )
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return net, rows, peak
+    hits = 0
+    for x, y in data.in_order(_TEST_BATCH):
+        hits += int((rule.scores(net, x).argmax(1) == y).sum())
+    return round(hits / len(data), 6)

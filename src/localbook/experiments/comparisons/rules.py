@@ -1,6 +1,7 @@
 """Learning rules by name: ``bp``, or ``[sgr-]RULE-kK`` for a local rule with K modules."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -27,7 +28,34 @@ LOSSES: dict[str, LocalLoss] = {
     "predsim": PredSim(),
     "infopro": InfoPro(),
 }
+RuleOf = Callable[[str, float, int], Rule]
+"""From a method's name, λ and the number of modules to the learning rule."""
+
+_UNWEIGHTED = {"bp", "greedy", *LOSSES, "fa", "dfa", "ff", "noprop"}
 _NAME = re.compile(r"(?P<sgr>sgr-)?(?P<rule>[a-z]+)-k(?P<k>\d+)")
+
+
+def has_weight(method: str) -> bool:
+    """Say whether a method, such as ``resnet8_sgr-dgl-k4`` or ``late``, has a λ to choose."""
+    return method.rpartition("_")[2].partition("-")[0] not in _UNWEIGHTED
+
+
+def by_name(table: Mapping[str, Callable[[float, int], Rule]]) -> RuleOf:
+    """Return the rules of a table, each made from λ and the number of modules."""
+
+    def rule(method: str, weight: float, modules: int) -> Rule:
+        if method not in table:
+            raise ConfigError(f"unknown method {method!r}; choose from {', '.join(table)}.")
+        return table[method](weight, modules)
+
+    return rule
+
+
+RULES: Mapping[str, Callable[[float, int], Rule]] = {
+    "bp": lambda weight, modules: BP(),
+    "local": lambda weight, modules: PlainLocal(),
+    "sgr": lambda weight, modules: SGR(weight),
+}
 
 
 @dataclass(frozen=True)

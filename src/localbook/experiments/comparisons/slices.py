@@ -5,22 +5,22 @@ exactly and then checked: on its segments by their scores, between them by a gri
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from localbook.arrays import Box, Row
+from localbook.arrays import Box, Floats, Row
 from localbook.data import Augment, DeviceImages
-from localbook.depths import head_networks
-from localbook.experiments.comparisons.compare import Candidate, compare
+from localbook.depths import head_networks, image_plane
+from localbook.experiments.comparisons.compare import compare
+from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.harness import Experiment, Job, Outcome
-from localbook.experiments.image_planes import image_plane
-from localbook.local import BP, IsolatedNetwork, Rule, Schedule
+from localbook.local import IsolatedNetwork, Schedule
 from localbook.tropical import DecisionBoundary, ReLUNetwork, decision_boundary
 
 _GRID = 200  # points a side
@@ -28,50 +28,16 @@ _HEAD_INPUTS = 64
 
 
 @dataclass(frozen=True)
-class SlicesSetting:
-    """One network and the planes through its input space, at one profile.
+class Convolutions:
+    """Convolutions 3 x 3 with stride 2, each with a ReLU; two fully connected layers follow."""
 
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    channels : tuple of int
-        Of convolutions 3 x 3 with stride 2, each with a ReLU; two fully connected layers follow.
-    schedule : Schedule
-        Its ``lr`` stands only until tuning replaces it.
-    rates : tuple of float
-        The learning rates tried.
-    tuning_epochs, seeds : int
-    slices : int
-        Through how many triples of test images.
-    """
-
-    data: str
     channels: tuple[int, ...]
-    schedule: Schedule
-    rates: tuple[float, ...]
-    tuning_epochs: int
-    seeds: int
-    slices: int
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Back-propagation alone: the network is one module."""
-        return ("bp",)
 
-    def tried(self, method: str) -> tuple[Candidate, ...]:
-        """Return the candidates."""
-        return tuple({"lr": lr} for lr in self.rates)
-
-    def network(self, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
-        """Return the network with seeded weights."""
-        classes = int(data.labels.max()) + 1
-        net = convolutional(data.images.shape[1:], self.channels, classes, seed)
-        return net.to(data.labels.device)
-
-    def rule(self, method: str, candidate: Candidate) -> Rule:
-        """Return the learning rule."""
-        return BP()
+def _network(setting: Any, method: str, data: DeviceImages, seed: int) -> IsolatedNetwork:
+    classes = int(data.labels.max()) + 1
+    net = convolutional(data.images.shape[1:], setting.model.channels, classes, seed)
+    return net.to(data.labels.device)
 
 
 def convolutional(
@@ -176,32 +142,35 @@ def unexplained(
     return changes, missed
 
 
-def _crossings(segments: NDArray[np.float64], y: float) -> NDArray[np.float64]:
+def _crossings(segments: Floats, y: float) -> Floats:
     """Return where segments cross the horizontal line at ``y``."""
     (x0, y0), (x1, y1) = segments[:, 0].T, segments[:, 1].T
     cut = (y0 < y) != (y1 < y)
-    crossing: NDArray[np.float64] = (x0 + (y - y0) / np.where(cut, y1 - y0, 1) * (x1 - x0))[cut]
+    crossing: Floats = (x0 + (y - y0) / np.where(cut, y1 - y0, 1) * (x1 - x0))[cut]
     return crossing
 
 
 def _run(job: Job) -> Outcome:
-    return compare(job, partial(boundaries, slices=job.setting.slices))
+    measure = partial(boundaries, slices=job.setting.slices)
+    return compare(job, network=_network, measure=measure)
 
+
+_QUICK = Comparison(
+    data="shapes",
+    model=Convolutions((4, 8)),
+    schedule=Schedule(epochs=2, batch_size=64, lr=0.05),
+    methods=("bp",),  # the network is one module
+    seeds=1,
+    slices=1,
+)
 
 IMAGE_SLICES = Experiment(
     {
-        "quick": SlicesSetting(
-            data="shapes",
-            channels=(4, 8),
-            schedule=Schedule(epochs=2, batch_size=64, lr=0.05),
-            rates=(0.05,),
-            tuning_epochs=0,
-            seeds=1,
-            slices=1,
-        ),
-        "cpu": SlicesSetting(
+        "quick": _QUICK,
+        "cpu": replace(
+            _QUICK,
             data="cifar10",
-            channels=(16, 32, 64),
+            model=Convolutions((16, 32, 64)),
             schedule=Schedule(
                 epochs=8, batch_size=128, lr=0.05, augment=Augment(crop=4, flip=True)
             ),

@@ -3,27 +3,33 @@
 import copy
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from localbook.arrays import Row
-from localbook.data import DeviceImages, ImageSet, limited
-from localbook.experiments import harness
-from localbook.experiments.harness import Experiment, Job, Outcome
+from localbook.data import DeviceImages
+from localbook.experiments.harness import (
+    TUNING_SEED,
+    Experiment,
+    Job,
+    Outcome,
+    Samples,
+    fewer_images,
+    rows_once,
+    tensors_once,
+    tune,
+)
 from localbook.experiments.pruning.methods import METHODS, Masks, Trained, zeroing
 from localbook.experiments.pruning.networks import (
-    Samples,
     digest,
-    fit,
-    fully_connected,
     linear_layers,
     measure,
     samples,
 )
+from localbook.fit import fit, mlp
 from localbook.progress import Progress
-
-_TUNING_SEED = 9000  # never one of the seeds that are reported
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class PruningSetting:
     data : str
         The image set, unless another is asked for.
     images : tuple of int or None
-        How many images of train, val and test are used, drawn evenly by class; None for all.
+        At most how many of train, val and test are used, drawn evenly by class; None for all.
     body : str
         Whose features the network is given: "alexnet", "vgg16", or "" for the pixels.
     body_epochs : int
@@ -99,25 +105,26 @@ class _Bench:
         setting = self.job.setting
         train = self.splits["train"]
         inputs, classes = train.x.shape[1], int(train.y.max()) + 1
-        net = fully_connected(inputs, setting.hidden, classes, seed).to(self.job.device)
+        net = mlp((inputs, *setting.hidden, classes), seed).to(self.job.device)
         made_by = (setting.body, setting.body_epochs, setting.hidden, setting.batches)
         name = digest(_sources(self.job), made_by, setting.batch_size, setting.lr, seed)
         path = self.shared / f"dense-{name}.pt"
-        if state := harness.kept_tensors(path, self.job.device):
-            net.load_state_dict(state)
-            return net
-        with Progress(f"dense network, seed {seed}", setting.batches, "batch") as bar:
-            fit(
-                net,
-                list(net.parameters()),
-                train,
-                batches=setting.batches,
-                batch_size=setting.batch_size,
-                lr=setting.lr,
-                seed=seed,
-                after_step=bar.at,
-            )
-        harness.keep_tensors(path, net.state_dict())
+
+        def trained() -> dict[str, Tensor]:
+            with Progress(f"dense network, seed {seed}", setting.batches, "batch") as bar:
+                fit(
+                    net,
+                    train.x,
+                    train.y,
+                    steps=setting.batches,
+                    batch_size=setting.batch_size,
+                    lr=setting.lr,
+                    seed=seed,
+                    after_step=bar.at,
+                )
+            return net.state_dict()
+
+        net.load_state_dict(tensors_once(path, self.job.device, trained))
         return net
 
     def pruned(
@@ -144,12 +151,13 @@ class _Bench:
         if tuned:
             fit(
                 net,
-                tuned,
-                self.splits["train"],
-                batches=setting.tuning_batches,
+                self.splits["train"].x,
+                self.splits["train"].y,
+                steps=setting.tuning_batches,
                 batch_size=setting.batch_size,
                 lr=candidate["lr"],
                 seed=seed,
+                parameters=tuned,
                 after_step=zero,
             )
         nonzero = sum(int(m.sum()) for part in masks for m in part)
@@ -177,13 +185,12 @@ def run(job: Job) -> Outcome:
         for seed in job.seeds:
             dense = bench.dense(seed)
             parameters = sum(p.numel() for p in dense.parameters())
-            rows = harness.kept_rows(job.partial / f"seed{seed}.json", job)
+            rows = []
             for compression in setting.compressions:
                 for mode in setting.modes:
-                    if not any(r["mode"] == mode and r["compression"] == compression for r in rows):
-                        row = _measured(bench, dense, mode, chosen[mode], compression, seed)
-                        rows.append({"seed": seed, "epoch": 0, "mode": mode} | row)
-                        harness.keep_rows(job.partial / f"seed{seed}.json", job, rows)
+                    how = (dense, mode, chosen[mode], compression, seed)
+                    name = f"seed{seed}-{compression:g}-{mode}"
+                    rows += rows_once(job, name, partial(_measured, bench, *how))
                     bar.at(len(history) + len(rows), f"{mode}, {compression:.0%}")
             history += rows
             accuracy, dead = measure(dense, bench.splits["test"])
@@ -192,40 +199,34 @@ def run(job: Job) -> Outcome:
                 | _by_compression(rows)
             )
     seconds = sum(row["pruning_s"] + row["tuning_s"] for row in history)
-    return Outcome(history, final, chosen, tuning, parameters, seconds)
+    return Outcome(history, final, seconds, chosen, tuning, parameters)
 
 
 def _choose(bench: _Bench) -> tuple[list[Row], Row]:
-    """Judge every mode's candidates on the validation split; a single one needs no judging."""
-    setting = bench.job.setting
-    path = bench.job.partial / "tuning.json"
-    rows = harness.kept_rows(path, bench.job)
-    if not rows:
-        for mode in setting.modes:
-            candidates = setting.tried(bench.job.method, mode)
-            for candidate in candidates:
-                score = 0.0
-                if len(candidates) > 1:
-                    dense = bench.dense(_TUNING_SEED)
-                    net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, _TUNING_SEED)
-                    score = measure(net, bench.splits["val"])[0]
-                rows.append({"mode": mode, "candidate": candidate, "val_accuracy": score})
-        harness.keep_rows(path, bench.job, rows)
-    chosen = {}
+    """Judge every mode's candidates on the validation split."""
+    setting, rows, chosen = bench.job.setting, [], {}
     for mode in setting.modes:
-        mine = [row for row in rows if row["mode"] == mode]
-        chosen[mode] = max(mine, key=lambda row: row["val_accuracy"])["candidate"]
+
+        def judge(candidate: Row, mode: str = mode) -> float:
+            dense = bench.dense(TUNING_SEED)
+            net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, TUNING_SEED)
+            return measure(net, bench.splits["val"])[0]
+
+        candidates = setting.tried(bench.job.method, mode)
+        chosen[mode], tuning = tune(bench.job, candidates, judge, name=mode)
+        rows += [{"mode": mode} | row for row in tuning]
     return rows, chosen
 
 
 def _measured(
     bench: _Bench, dense: nn.Sequential, mode: str, candidate: Row, compression: float, seed: int
-) -> Row:
-    """Return what is known of one pruned network."""
+) -> list[Row]:
+    """Return what is known of one pruned network, a single row."""
     net, cost = bench.pruned(dense, mode, candidate, compression, seed)
     accuracy, dead = measure(net, bench.splits["test"])
     scores = {"compression": compression, "test_accuracy": accuracy, "dead": dead}
-    return {key: round(value, 6) for key, value in (scores | cost).items()}
+    rounded = {key: round(value, 6) for key, value in (scores | cost).items()}
+    return [{"seed": seed, "epoch": 0, "mode": mode} | rounded]
 
 
 def _by_compression(rows: list[Row]) -> Row:
@@ -242,14 +243,6 @@ def _by_compression(rows: list[Row]) -> Row:
 
 def _sources(job: Job) -> list[tuple[str, str, int]]:
     return [(split, s.source, len(s)) for split, s in sorted(job.sets.items())]
-
-
-def _fewer_images(setting: PruningSetting, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
-    wanted = dict(zip(("train", "val", "test"), setting.images, strict=True))
-    return {
-        split: images if (n := wanted[split]) is None else limited(images, n)
-        for split, images in sets.items()
-    }
 
 
 _COMPRESSIONS = (0.6, 0.7, 0.8, 0.9)
@@ -316,7 +309,7 @@ _TINY_HEAD = replace(
     seeds=2,
 )
 
-DIGITS = Experiment({"quick": _QUICK, "cpu": _CPU}, run, _fewer_images)
+DIGITS = Experiment({"quick": _QUICK, "cpu": _CPU}, run, fewer_images)
 
 MNIST = Experiment(
     {
@@ -335,13 +328,13 @@ MNIST = Experiment(
         ),
     },
     run,
-    _fewer_images,
+    fewer_images,
 )
 
 VGG16 = Experiment(
     {"quick": replace(_TINY_HEAD, body="vgg16"), "cpu": _HEAD, "gpu": _LARGE_HEAD},
     run,
-    _fewer_images,
+    fewer_images,
 )
 
 ALEXNET = Experiment(
@@ -351,5 +344,5 @@ ALEXNET = Experiment(
         "gpu": replace(_LARGE_HEAD, body="alexnet"),
     },
     run,
-    _fewer_images,
+    fewer_images,
 )

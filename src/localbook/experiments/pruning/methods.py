@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
-from localbook.experiments.pruning.networks import Samples, linear_layers
+from localbook.experiments.harness import Samples
+from localbook.experiments.pruning.networks import linear_layers
 from localbook.tropical import pruning
 from localbook.tropical.pruning import Mask
 
@@ -58,8 +59,6 @@ def _tropical_neurons(dense: Trained, compression: float) -> Masks:
 def _snip(dense: Trained, compression: float) -> Masks:
     """Use the sensitivity of the trained network; the paper prunes before training."""
     layers = linear_layers(dense.net)
-    for layer in layers:
-        layer.weight.requires_grad_(True)
     scores = dense.net(dense.train.x[:_SNIP_IMAGES])
     loss = nn.functional.cross_entropy(scores, dense.train.y[:_SNIP_IMAGES])
     gradients = torch.autograd.grad(loss, [layer.weight for layer in layers])

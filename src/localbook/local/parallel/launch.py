@@ -24,7 +24,7 @@ from localbook.local.parallel.seat import Options, Seat
 from localbook.local.parallel.setup import check
 from localbook.local.parallel.train import train
 from localbook.local.rules import Rule
-from localbook.local.training import Schedule
+from localbook.local.training import Schedule, check_fit
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def launch(
         )
     seat = Seat(0, len(net), replicas)
     check(net, rule, schedule, len(net), replicas)
+    check_fit(net, data, held_out, schedule, seed)
     options = options or Options()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -9,20 +9,14 @@ import torch.distributed as dist
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import ConfigError
-from localbook.local.networks import (
-    IsolatedNetwork,
-    check_batch_norm,
-    check_heads,
-    check_inputs,
-    check_trainable,
-)
+from localbook.local.networks import IsolatedNetwork, check_batch_norm, check_trainable
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import Form, Inbox, Outbox, form_of
 from localbook.local.parallel.join import Team
 from localbook.local.parallel.part import check_local, form_after, rule_at, shape_after
 from localbook.local.parallel.seat import Options
 from localbook.local.rules import Rule, smoothed
-from localbook.local.training import Ranks, Schedule, Steps, checkpoints, optimiser
+from localbook.local.training import Ranks, Schedule, Steps, check_fit, checkpoints, optimiser
 
 EVAL_BATCH = 512
 
@@ -107,7 +101,7 @@ def prepared(
     module, head = list(net.pairs())[seat.module]
     part = IsolatedNetwork([module], [head]).train()
     replicas = Ranks(seat.replica, seat.replicas, team.replicas)
-    images = _images(net, data, held_out, schedule) if seat.module == 0 else None
+    images = _images(net, data, held_out, schedule, seed) if seat.module == 0 else None
     plan = _agreed(images, schedule)
     run = checkpoints.Run(
         checkpoints.identity(rule, schedule, f"seed={seed}", seat.place, plan, options.replay),
@@ -158,17 +152,11 @@ def _images(
     data: DeviceImages | None,
     held_out: DeviceImages | None,
     schedule: Schedule,
+    seed: int,
 ) -> Images:
     if data is None or held_out is None:
         raise ConfigError("the processes of module 1 need the images to train and to measure on.")
-    if not 0 < schedule.batch_size <= len(data):
-        raise ConfigError(
-            f"batch_size={schedule.batch_size} must lie between 1 and the {len(data)} images "
-            "there are."
-        )
-    few, _ = data.at(slice(0, 2))
-    check_inputs(few)
-    return Images(data, held_out, check_heads(net, few, data.labels, soft=schedule.soft))
+    return Images(data, held_out, check_fit(net, data, held_out, schedule, seed))
 
 
 def _agreed(images: Images | None, schedule: Schedule) -> Plan:

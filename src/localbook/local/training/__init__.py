@@ -2,6 +2,7 @@
 
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches, epoch_seed
+from localbook.local.training.checks import check_fit
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import LostError, Ranks
 from localbook.local.training.schedule import Schedule, optimiser, set_rate
@@ -16,6 +17,7 @@ __all__ = [
     "Schedule",
     "Steps",
     "batches",
+    "check_fit",
     "checkpoints",
     "epoch_seed",
     "figures",

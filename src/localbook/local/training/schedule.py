@@ -90,20 +90,27 @@ class Schedule:
             raise ConfigError(
                 f"there is no optimiser '{self.optimiser}'; choose from: {', '.join(OPTIMISERS)}."
             )
-        for name in ("epochs", "lr", "clip", "mixup", "stem"):
+        for name in ("epochs", "batch_size", "cycles"):
+            value = getattr(self, name)
+            if value != int(value) or value < (name != "epochs"):
+                raise ConfigError(f"{name}={value} must be a whole number, one or larger.")
+        for name in ("epochs", "lr", "weight_decay", "clip", "mixup", "stem"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{name}={value} must be a number, zero or larger.")
-        for name in ("label_smoothing", "ema"):
+        for name in ("momentum", "label_smoothing", "ema"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"{name}={value} must be at least 0 and less than 1.")
         for name in ("bias_rate", *(["lr"] if self.decoupled else [])):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name}={getattr(self, name)} must be larger than zero.")
-        if self.ends is not None and not all(0 <= end <= 1 for end in self.ends):
-            raise ConfigError(f"ends={self.ends} must be shares between 0 and 1.")
-        if self.cycles < 1 or self.epochs % self.cycles:
+        for name, shares in (("warmup", (self.warmup,)), ("ends", self.ends or ())):
+            if not all(0 <= share <= 1 for share in shares):
+                raise ConfigError(f"{name}={getattr(self, name)} must be between 0 and 1.")
+        if self.augment.crop < 0:
+            raise ConfigError(f"crop={self.augment.crop} must be zero or more pixels.")
+        if self.epochs % self.cycles:
             raise ConfigError(
                 f"{self.epochs} epochs cannot be shared equally by {self.cycles} cycles; choose a "
                 "multiple."

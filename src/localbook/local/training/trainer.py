@@ -16,16 +16,11 @@ from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import TrainingError
 from localbook.local.diagnostics import accuracy, discord, telescope
-from localbook.local.networks import (
-    IsolatedNetwork,
-    check_batch_norm,
-    check_heads,
-    check_inputs,
-    check_trainable,
-)
-from localbook.local.rules import Rule
+from localbook.local.networks import IsolatedNetwork, check_batch_norm, check_trainable
+from localbook.local.rules import Rule, check_rule
 from localbook.local.training import checkpoint as checkpoints
 from localbook.local.training.batches import batches
+from localbook.local.training.checks import check_fit
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import Ranks
 from localbook.local.training.schedule import Schedule, optimiser
@@ -110,7 +105,7 @@ def train(
     >>> len(rows), len(rows[-1]["accuracy"])
     (2, 2)
     """
-    job = _Job.checked(net, rule, data, schedule, seed, compute or Compute())
+    job = _Job.checked(net, rule, data, held_out, schedule, seed, compute or Compute())
     run = job.run
     ranks = job.steps.ranks
     history = run.resume(checkpoint)
@@ -164,18 +159,18 @@ class _Job:
         net: IsolatedNetwork,
         rule: Rule,
         data: DeviceImages,
+        held_out: DeviceImages,
         schedule: Schedule,
         seed: int,
         compute: Compute,
     ) -> "_Job":
+        check_rule(rule)
         ranks = Ranks.here()
         ranks.check_batch(schedule.batch_size)
         check_trainable(net)
         check_batch_norm(net.train(), schedule.batch_size // ranks.size)
-        few, _ = data.at(slice(0, 2))
-        check_inputs(few)
-        classes = check_heads(net, few, data.labels, soft=schedule.soft)
-        fast = compute.prepared(net, rule, few)
+        classes = check_fit(net, data, held_out, schedule, seed)
+        fast = compute.prepared(net, rule, data.at(slice(0, 2))[0])
         average = _averaged(net, schedule.ema) if schedule.ema else None
         own = optimiser(net, schedule, data.labels.device)
         identity = checkpoints.identity(

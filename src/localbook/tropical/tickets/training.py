@@ -9,8 +9,10 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from localbook.errors import ConfigError, TrainingError
+from localbook.fit import fit, mlp
 from localbook.tropical.networks import ReLUNetwork
 from localbook.tropical.tickets.iterative import Pair, Trainer
 
@@ -93,33 +95,38 @@ def _train(
             f"points in R^{x.shape[1]} with labels up to {y.max()} do not fit a network of "
             f"{start.inputs} inputs and {start.classes} classes (labels 0 to {start.classes - 1})."
         )
-    device = x.device
-    weights = [torch.tensor(w, dtype=torch.float32, device=device) for w in start.weights]
-    biases = [torch.tensor(b, dtype=torch.float32, device=device) for b in start.biases]
-    kept = [torch.from_numpy(m).to(device, torch.float32) for m in masks]
-    trained = [t.requires_grad_() for t in (weights + biases if training.biases else weights)]
-    optimiser = torch.optim.Adam(trained, training.lr)
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.from_numpy(y).to(device)
-    loss = torch.zeros(())
-    for _ in range(training.epochs):
-        order = torch.randperm(len(x), generator=generator).to(device)
-        for batch in torch.split(order, training.batch_size):
-            hidden = torch.relu(torch.addmm(biases[0], x[batch], weights[0].T))
-            scores = torch.addmm(biases[1], hidden, weights[1].T)
-            loss = torch.nn.functional.cross_entropy(scores, labels[batch])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            with torch.no_grad():
-                for w, k in zip(weights, kept, strict=True):
-                    w.mul_(k)  # Adam's momentum would bring pruned weights back
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"the loss of round {number} is not a number: take a smaller lr than {training.lr:g}."
+    net = mlp((start.inputs, len(start.biases[0]), start.classes), seed=0)
+    layers = [layer for layer in net if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for layer, w, b in zip(layers, start.weights, start.biases, strict=True):
+            layer.weight.copy_(torch.from_numpy(w))
+            layer.bias.copy_(torch.from_numpy(b))
+    net.to(x.device)
+    weights = [layer.weight for layer in layers]
+    kept = [torch.from_numpy(m).to(x) for m in masks]
+
+    def hold(step: int) -> None:
+        for w, k in zip(weights, kept, strict=True):
+            w.mul_(k)  # Adam's momentum would bring pruned weights back
+
+    try:
+        fit(
+            net,
+            x,
+            torch.from_numpy(y).to(x.device),
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            lr=training.lr,
+            seed=seed,
+            parameters=None if training.biases else weights,
+            after_step=hold,
         )
-    first, second = (w.detach().cpu().double().numpy() for w in weights)
-    return ReLUNetwork((first, second), tuple(b.detach().cpu().double().numpy() for b in biases))
+    except TrainingError as error:
+        raise TrainingError(f"round {number}: {error}") from error
+    first, second, *biases = (
+        t.detach().cpu().double().numpy() for t in (*weights, *(layer.bias for layer in layers))
+    )
+    return ReLUNetwork((first, second), tuple(biases))
 
 
 def accuracy(network: ReLUNetwork, x: ArrayLike, y: ArrayLike) -> float:

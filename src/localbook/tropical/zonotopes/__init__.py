@@ -3,7 +3,7 @@
 from localbook.tropical.zonotopes.exact import exact_vertices
 from localbook.tropical.zonotopes.hausdorff import hausdorff, paired_bound
 from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
-from localbook.tropical.zonotopes.marks import keys, random_marks
+from localbook.tropical.zonotopes.labels import keys, random_marks
 from localbook.tropical.zonotopes.space import cross
 from localbook.tropical.zonotopes.zonotope import Zonotope
 

@@ -8,10 +8,9 @@ from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
 from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.chambers import solid
-from localbook.tropical.zonotopes.marks import keys, random_marks
+from localbook.tropical.zonotopes.labels import keys, random_marks
 from localbook.tropical.zonotopes.planar import planar
-from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, lines
+from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, lines, solid
 
 
 def face_corners(vectors: Floats) -> list[Indices]:

@@ -6,7 +6,7 @@ from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.zonotopes.nearest import nearest_points
 from localbook.tropical.zonotopes.planar import planar
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.tropical.zonotopes.zonotope import Zonotope, scale_of
 
 _CLIMBERS = 32  # vertices of each zonotope to climb from
 _STEPS = 4
@@ -54,6 +54,10 @@ def hausdorff(first: Zonotope, second: Zonotope) -> tuple[float, float]:
             f"zonotopes in R^{first.dimension} and R^{second.dimension} have no distance; "
             "bring them to one dimension with affine_image()."
         )
+    scale = scale_of(first.generators, first.shift, second.generators, second.shift)
+    if scale != 1:
+        lower, upper = hausdorff(first.divided(scale), second.divided(scale))
+        return scale * lower, scale * upper
     if first.dimension == 2:
         exact = _planar_distance(first, second)
         return exact, exact

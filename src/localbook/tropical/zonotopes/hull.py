@@ -9,7 +9,7 @@ from localbook.errors import GeometryError
 from localbook.tropical.hull import extreme_points
 from localbook.tropical.points import affine_span, same_points
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.zonotope import Zonotope
+from localbook.tropical.zonotopes.zonotope import Zonotope, scale_of
 
 MOST = 62
 """Zonotopes that the bits of an integer can tell apart."""
@@ -78,9 +78,10 @@ def hull_of_zonotopes(first: Zonotope, *others: Zonotope) -> ZonotopeHull:
     vertices = [zonotope.vertices() for zonotope in zonotopes]
     points = np.vstack(vertices)
     source = np.repeat(1 << np.arange(len(vertices)), [len(v) for v in vertices])
-    same = same_points(points, TOLERANCE.contact * affine_span(points).size)
+    scaled = points / scale_of(points)
+    same = same_points(scaled, TOLERANCE.contact * affine_span(scaled).size)
     marks = np.zeros(len(points), dtype=np.intp)
     np.bitwise_or.at(marks, same, source)
     kept = np.unique(same)
-    kept = kept[extreme_points(points[kept])]
+    kept = kept[extreme_points(scaled[kept])]
     return ZonotopeHull(points[kept], marks[kept])

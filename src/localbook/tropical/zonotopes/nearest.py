@@ -72,7 +72,7 @@ def _nearest_to_origin(
         distance = float(np.linalg.norm(nearest))
         scale = TOLERANCE.nearest * (size + distance)
         # Every step comes nearer, but for rounding; so this ends.
-        if distance <= scale or distance >= previous:
+        if distance <= scale or not distance < previous:
             return nearest
         new = farthest(-nearest)
         # The plane through ``new`` that is at right angles to ``nearest`` bounds the distance.

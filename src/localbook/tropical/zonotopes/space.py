@@ -9,14 +9,18 @@ nothing has to be compared with what was found before.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from localbook.arrays import Floats, Indices
 from localbook.tropical.tolerance import TOLERANCE
-from localbook.tropical.zonotopes.marks import keys, random_marks
+from localbook.tropical.zonotopes.labels import keys, random_marks
 
+FEW = 40  # beyond, sorting along each line is faster
+# Any vector will do that no figure was made to be in line with.
+_SOMEWHERE = np.array([0.5402, -0.3117, 0.7817])
 _BLOCK = 1 << 15  # crossings handled at once, so that temporaries stay in the cache
 
 
@@ -155,20 +159,18 @@ def _doubtful(sizes: Floats, scale: Floats | float) -> bool:
     return bool(((sizes > low) & (sizes < high)).any())
 
 
-def sweep(vectors: Floats, payload: Floats) -> Floats:
+def solid(vectors: Floats, payload: Floats) -> Floats:
     """Return, for each chamber of planes in R^3, the sum of the payloads of the positive vectors.
 
-    Parameters
-    ----------
-    vectors : float array, shape (p, 3)
-        Non-zero, no two parallel, of rank 3.
-    payload : float array, shape (p, q)
-
-    Returns
-    -------
-    float array, shape (n, q)
-        p(p - 1) + 2 rows for vectors in general position; row k + n/2 is opposite to row k.
+    The vectors (p, 3) are not zero, no two are parallel, and they span R^3. There are p(p - 1) + 2
+    chambers in general position; row k + n/2 is opposite to row k.
     """
+    found = sums_by_pairs(vectors, payload)
+    return sweep(vectors, payload) if found is None else found
+
+
+def sweep(vectors: Floats, payload: Floats) -> Floats:
+    """Return what ``solid`` does, by sorting along each line."""
     found = lines(vectors)
     oriented = np.where(found.turned[:, None], -1, 1) * payload[found.others]
     sums = _each_once(found, oriented)
@@ -236,3 +238,46 @@ def _begins(met: Crossings) -> NDArray[np.bool_]:
     before = np.maximum.accumulate(np.where(met.last, count, 0), axis=1)
     before = np.hstack([np.zeros((len(count), 1), dtype=count.dtype), before[:, :-1]])
     return met.last & (count > before)
+
+
+def sums_by_pairs(vectors: Floats, payload: Floats) -> Floats | None:
+    """Return what ``sweep`` does for few planes in general position, or None.
+
+    Looking at all pairs of lines takes O(p³), but so few calls that it is faster than sorting for
+    some dozens of generators.
+    """
+    if not 3 <= len(vectors) <= FEW:
+        return None
+    unit = vectors / np.sqrt(np.einsum("pd,pd->p", vectors, vectors))[:, None]
+    first, others = unit[0], unit[1:]
+    count = len(others)
+    # Turned to one side, so that each points its line g_0 x g_i upwards.
+    sign = np.copysign(1.0, others @ cross(_SOMEWHERE, first))[:, None]
+    others = sign * others
+    one, two = _pairs(count)
+    normals = cross(others.take(one, axis=0), others.take(two, axis=0))
+    ahead = normals @ first
+    heights = normals @ others.T
+    crossing = np.arange(len(one))
+    heights[crossing, one] = heights[crossing, two] = np.inf
+    if not min(np.abs(ahead).min(), np.abs(heights).min()) > TOLERANCE.doubtful:
+        return None
+    # Which vectors are positive: where two lines cross, in the cell between their upward rays; at
+    # the bottom of each line, on its left; and to the right of all.
+    upward = others @ cross(first, others).T
+    positive = np.ones((len(one) + count + 1, count))
+    np.greater(heights * ahead[:, None], 0, out=positive[: len(one)])
+    positive[crossing, one] = upward[one, two] > 0
+    positive[crossing, two] = upward[two, one] > 0
+    np.less(upward.T, 0, out=positive[len(one) : -1])
+    positive[len(one) + np.arange(count), np.arange(count)] = 0
+    oriented = sign * payload[1:]
+    half = positive @ oriented
+    half += payload[0] + np.minimum(sign, 0).T @ oriented
+    return np.concatenate([half, payload.sum(axis=0) - half])
+
+
+@cache
+def _pairs(count: int) -> tuple[Indices, Indices]:
+    one, two = np.triu_indices(count, 1)
+    return one, two

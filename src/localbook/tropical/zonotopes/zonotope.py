@@ -7,15 +7,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
+from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE, finite
 from localbook.tropical.zonotopes.chambers import chambers
 from localbook.tropical.zonotopes.faces import face_corners
 from localbook.tropical.zonotopes.labels import merge_parallel
 from localbook.tropical.zonotopes.nearest import in_polygon, nearest_points
-from localbook.tropical.zonotopes.pairs import sums_by_pairs
-from localbook.tropical.zonotopes.volume import volume
+from localbook.tropical.zonotopes.space import sums_by_pairs
 
 _BLOCK = 1 << 20  # products held at once
+_LARGE = 1e100  # from here on, as from its inverse down, lengths are scaled before use
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,11 @@ class Zonotope:
         Returns
         -------
         float array, shape (...)
+
+        Raises
+        ------
+        GeometryError
+            If a value is beyond the largest float64.
         """
         shape = np.shape(directions)
         flat = finite(
@@ -85,19 +91,17 @@ class Zonotope:
             (None, self.dimension),
         )
         block = max(1, _BLOCK // (len(self.generators) + 1))
-        values = flat @ self.shift
-        for k in range(0, len(flat), block):
-            products = flat[k : k + block] @ self.generators.T
-            values[k : k + block] += np.maximum(products, 0, out=products).sum(axis=1)
-        return values.reshape(shape[:-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = flat @ self.shift
+            for k in range(0, len(flat), block):
+                products = flat[k : k + block] @ self.generators.T
+                values[k : k + block] += np.maximum(products, 0, out=products).sum(axis=1)
+        return _within_range(values).reshape(shape[:-1])
 
     def merged(self) -> "Zonotope":
         """Return the same set without zero generators and with parallel ones added up."""
-        vectors = self._non_zero()
-        if not len(vectors):
-            return Zonotope(vectors, self.shift)
-        _, generators, base = merge_parallel(vectors, vectors, TOLERANCE.parallel)
-        return Zonotope(generators, self.shift + base)
+        vectors, base, scale = self._merged()
+        return Zonotope(_times(vectors, scale), self.shift + _times(base, scale))
 
     def vertices(self) -> Floats:
         """Return the vertices, each once.
@@ -109,15 +113,15 @@ class Zonotope:
             v = 2 Σ_{i<d} C(p - 1, i); the work is O(p log p) in the plane, O(p² log p) in space
             and in proportion to v·p² beyond.
         """
-        vectors = self._non_zero()
+        vectors, scale = self._non_zero()
         if self.dimension == 2:
             sums = chambers(vectors, vectors) if len(vectors) else np.zeros((1, 2))
-            return _moved(sums, self.shift)
+            return _moved(_times(sums, scale), self.shift)
         if self.dimension == 3 and (found := sums_by_pairs(vectors, vectors)) is not None:
-            return _moved(found, self.shift)
-        merged = self.merged()
-        sums = chambers(_in_their_span(merged.generators), merged.generators)
-        return _moved(sums, merged.shift)
+            return _moved(_times(found, scale), self.shift)
+        vectors, base, scale = self._merged()
+        sums = chambers(_in_their_span(vectors), vectors)
+        return _moved(_times(sums, scale), self.shift + _times(base, scale))
 
     def faces(self) -> list[Indices]:
         """Return the corners of each face of a three-dimensional zonotope.
@@ -133,7 +137,7 @@ class Zonotope:
             If the zonotope is not in R^3 or is flat, or if generators are so nearly in one plane
             that the faces do not close.
         """
-        span = _in_their_span(self.merged().generators)
+        span = _in_their_span(self._merged()[0])
         if (self.dimension, span.shape[1]) != (3, 3):
             raise GeometryError(
                 "faces() needs a solid in R^3; this zonotope has dimension "
@@ -142,8 +146,17 @@ class Zonotope:
         return face_corners(span)
 
     def volume(self) -> float:
-        """Return the d-dimensional volume: 0 if the zonotope is flat."""
-        return volume(self.generators)
+        """Return the d-dimensional volume: 0 if the zonotope is flat.
+
+        Raises
+        ------
+        GeometryError
+            If it is beyond the largest float64.
+        """
+        _, exponent = np.frexp(np.abs(self.generators).max(initial=0))
+        value = _volume(np.ldexp(self.generators, -exponent))
+        with np.errstate(over="ignore"):
+            return float(_within_range(np.ldexp(value, exponent * self.dimension)))
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Tell which points lie in the zonotope or within the contact tolerance of it.
@@ -157,9 +170,13 @@ class Zonotope:
         bool array, shape (n,)
         """
         array = finite(points, "the points", (None, self.dimension))
-        margin = TOLERANCE.contact * self._size()
-        vectors = self._non_zero()
-        if self.dimension == 2 and _in_their_span(vectors).shape[1] == 2:
+        scale = scale_of(self.generators, self.shift)
+        if scale != 1:
+            with np.errstate(over="ignore"):
+                array = np.clip(array / scale, -_LARGE, _LARGE)
+            return self.divided(scale).contains(array)
+        margin = TOLERANCE.contact * float(np.abs(self.generators).sum() + np.abs(self.shift).max())
+        if self.dimension == 2 and _in_their_span(self._non_zero()[0]).shape[1] == 2:
             return in_polygon(array, self.vertices(), margin)
         nearest = nearest_points(array, self.generators, self.shift)
         inside: NDArray[np.bool_] = np.linalg.norm(array - nearest, axis=1) <= margin
@@ -180,10 +197,14 @@ class Zonotope:
         offset = finite(offset, "the offset", (len(matrix),))
         return Zonotope(self.generators @ matrix.T, matrix @ self.shift + offset)
 
-    def _non_zero(self) -> Floats:
-        """Return the generators that are not zero next to the longest."""
+    def divided(self, scale: float) -> "Zonotope":
+        """Return the zonotope made smaller by a number."""
+        return Zonotope(self.generators / scale, self.shift / scale)
+
+    def _non_zero(self) -> tuple[Floats, float]:
+        """Return the generators that are not zero next to the longest, divided by a scale."""
         if not len(self.generators):
-            return self.generators
+            return self.generators, 1.0
         if self.dimension == 2:
             largest = np.abs(self.generators.view(np.complex128)[:, 0])
         else:
@@ -191,13 +212,45 @@ class Zonotope:
             largest = sizes[0]
             for column in sizes[1:]:  # many times faster than max(axis=1) on short rows
                 np.maximum(largest, column, out=largest)
-        limit = TOLERANCE.zero * largest[largest.argmax()]  # a third of the time of max()
+        longest = largest[largest.argmax()]  # a third of the time of max()
+        if longest and not 1 / _LARGE < longest < _LARGE:
+            scale = scale_of(self.generators)
+            return Zonotope(self.generators / scale, np.zeros(self.dimension))._non_zero()[0], scale
+        limit = TOLERANCE.zero * longest
         none = largest[largest.argmin()] > limit
-        return self.generators if none else self.generators[largest > limit]
+        return self.generators if none else self.generators[largest > limit], 1.0
 
-    def _size(self) -> float:
-        """Return a length that rounding errors are in proportion to."""
-        return float(np.abs(self.generators).sum() + np.abs(self.shift).max())
+    def _merged(self) -> tuple[Floats, Floats, float]:
+        """Return generators no two of which are parallel and what to add, divided by a scale."""
+        vectors, scale = self._non_zero()
+        if not len(vectors):
+            return vectors, np.zeros(self.dimension), 1.0
+        return *merge_parallel(vectors, vectors, TOLERANCE.parallel)[1:], scale
+
+
+def scale_of(*arrays: Floats) -> float:
+    """Return the power of two to divide by before squares overflow or vanish; 1 if they do not."""
+    largest = max(float(np.abs(array).max(initial=0)) for array in arrays)
+    if largest == 0 or 1 / _LARGE < largest < _LARGE:
+        return 1.0
+    return float(2.0 ** (np.frexp(largest)[1] - 1))
+
+
+def _times(values: Floats, scale: float) -> Floats:
+    """Return values times a scale, refused if that is beyond the numbers there are."""
+    if scale == 1:
+        return values
+    with np.errstate(over="ignore"):
+        return _within_range(values * scale)
+
+
+def _within_range(values: Floats) -> Floats:
+    """Refuse what has overflowed."""
+    if not np.isfinite(values).all():
+        raise GeometryError(
+            "the result is beyond the largest float64: divide the generators by their length first."
+        )
+    return values
 
 
 def _moved(points: Floats, shift: Floats) -> Floats:
@@ -224,3 +277,37 @@ def _in_their_span(vectors: Floats) -> Floats:
 
     # Leaving out coordinates keeps the numbers as they are, which turning them would not.
     return vectors[:, np.sort(qr(axes[:rank], mode="r", pivoting=True)[1][:rank])]
+
+
+def _volume(vectors: Floats) -> float:
+    """Return Σ |det(g_i : i ∈ S)| over the r-subsets S of vectors, shape (p, r), r ≥ 1.
+
+    This is the volume of Σ [0, 1]·g_i [1]_. A determinant is the length of one of its vectors times
+    that of the projections of the others along it, so each vector in turn leaves a sum in R^{r-1};
+    in the plane the sum is a prefix sum over the vectors sorted by angle.
+
+    References
+    ----------
+    .. [1] G. C. Shephard, "Combinatorial properties of associated zonotopes", 1974, equation (57).
+    """
+    rank = vectors.shape[1]
+    if rank == 1:
+        return float(np.abs(vectors).sum())
+    if rank == 2:
+        return _area(vectors)
+    total = 0.0
+    for i, length in enumerate(np.linalg.norm(vectors, axis=1)):
+        if length > 0:
+            # Each subset is summed once only: with its first vector.
+            total += length * _volume(vectors[i + 1 :] @ orthogonal_basis(vectors[i] / length))
+    return float(total)
+
+
+def _area(vectors: Floats) -> float:
+    """Return Σ_{i<j} |g_i x g_j| in the plane."""
+    upper = np.where(
+        (vectors[:, 1:] < 0) | ((vectors[:, 1:] == 0) & (vectors[:, :1] < 0)), -vectors, vectors
+    )
+    upper = upper[np.argsort(np.arctan2(upper[:, 1], upper[:, 0]))]
+    before = np.cumsum(upper, axis=0) - upper
+    return float((before[:, 0] * upper[:, 1] - before[:, 1] * upper[:, 0]).sum())

@@ -1,0 +1,112 @@
+"""What experiments have in common: choose on the validation split, run every seed, limit images."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from localbook.arrays import Row
+from localbook.data import SPLITS, ImageSet, limited, only_classes
+from localbook.errors import TrainingError
+from localbook.experiments.harness.job import Job, Outcome
+from localbook.experiments.harness.unfinished import rows_once
+from localbook.progress import Progress
+
+TUNING_SEED = 9000
+"""Of what candidates are judged by: never one of the seeds that are reported."""
+
+
+def tune(
+    job: Job,
+    candidates: Sequence[Row],
+    judge: Callable[[Row], Any],
+    *,
+    name: str = "",
+    score: str = "val_accuracy",
+) -> tuple[Row, list[Row]]:
+    """Return the best candidate, the first of equals, and a row for each with its score.
+
+    A single one needs no judging; one whose training diverges has lost. What an interrupted job
+    has judged is not judged again.
+
+    Parameters
+    ----------
+    job : Job
+    candidates : sequence of dict
+    judge : callable
+        From a candidate to its score, larger is better, on the validation split and by networks of
+        ``TUNING_SEED``.
+    name : str
+        Of this choice, where a job makes several.
+    score : str
+        The key of the score in the rows.
+    """
+    if len(candidates) == 1:
+        return candidates[0], [{"candidate": candidates[0], score: 0.0}]
+    rows: list[Row] = []
+    with Progress(f"{job.method} {name} tuning", len(candidates), "candidate") as bar:
+        for number, candidate in enumerate(candidates, start=1):
+
+            def judged(candidate: Row = candidate) -> list[Row]:
+                try:
+                    found = judge(candidate)
+                except TrainingError:
+                    found = 0.0
+                return [{"candidate": candidate, score: found, "seed": TUNING_SEED}]
+
+            rows += rows_once(job, f"tuning-{name}{number}", judged)
+            bar.at(number, f"{rows[-1][score]}")
+    return max(rows, key=lambda row: row[score])["candidate"], rows
+
+
+def seed_by_seed(
+    job: Job, measure: Callable[[int], tuple[Row, list[Row]]]
+) -> tuple[list[Row], list[Row]]:
+    """Return the final row of every seed, and the history of all; finished seeds are kept.
+
+    ``measure`` returns both for one seed; the key ``seed`` is added, and ``seconds`` to the final
+    row unless it has that.
+    """
+
+    def measured(seed: int) -> list[Row]:
+        start = time.perf_counter()
+        row, epochs = measure(seed)
+        seconds = {"seconds": round(time.perf_counter() - start, 3)}
+        return [{"seed": seed} | part for part in (seconds | row, *epochs)]
+
+    final: list[Row] = []
+    history: list[Row] = []
+    with Progress(job.method, len(job.seeds), "seed") as bar:
+        for count, seed in enumerate(job.seeds, start=1):
+            row, *epochs = rows_once(job, f"seed{seed}", partial(measured, seed))
+            final.append(row)
+            history += epochs
+            bar.at(count)
+    return final, history
+
+
+def each_seed(measure: Callable[[Job, int], tuple[Row, list[Row]]]) -> Callable[[Job], Outcome]:
+    """Return the ``run`` of an experiment without tuning, from what measures one seed of a job."""
+
+    def run(job: Job) -> Outcome:
+        final, history = seed_by_seed(job, lambda seed: measure(job, seed))
+        return Outcome(history, final, sum(row["seconds"] for row in final))
+
+    return run
+
+
+def fewer_images(setting: Any, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:
+    """Keep ``setting.classes`` classes, evenly spaced, and at most ``setting.images`` of a split.
+
+    ``images`` are three numbers, for train, val and test, drawn evenly by class; None for all. A
+    setting without ``classes`` keeps all of them.
+    """
+    if (count := getattr(setting, "classes", None)) is not None:
+        total = len(sets["train"].class_names)
+        chosen = [i * total // count for i in range(count)]
+        sets = {split: only_classes(images, chosen) for split, images in sets.items()}
+    limits = dict(zip(SPLITS, setting.images, strict=True))
+    return {
+        split: images if (n := limits[split]) is None or n >= len(images) else limited(images, n)
+        for split, images in sets.items()
+    }
