@@ -30,8 +30,7 @@ test: $(READY) ## Lint, type-check, and run every test, notebook and docstring's
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env \
-		--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 \
-		--doctest-modules tests book src
+		--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 tests book
 
 test-launch: $(READY) ## Run every notebook alone where localbook is missing (make test runs two)
 	$(BIN)/python -m tools.fresh

@@ -23,7 +23,7 @@ PAGES = ("book/", "_config.yml", "_toc.yml", "CHANGELOG.md", "CITATION.cff")
 LINT = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 OPTIONS = (
     f"-q --no-loadscope-reorder --dist loadfile -n {os.cpu_count()} --nbval --nbval-current-env "
-    "--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 --doctest-modules"
+    "--nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300"
 )
 
 
@@ -39,18 +39,16 @@ def affected(files: Iterable[Path]) -> list[Path]:
     steps = imports.reached(files)
     if any(str(path.relative_to(ROOT)).startswith(PAGES) for path in steps if not steps[path]):
         steps |= dict.fromkeys((ROOT / "tests" / "book").glob("test_*.py"), 1)
+    if any(ROOT / "src" in path.parents for path in steps if not steps[path]):
+        steps[ROOT / "tests" / "test_examples.py"] = 1
     times = trust.read_times(ROOT)
 
     def order(path: Path) -> tuple[int, float, Path]:
         took = times.get(str(path.relative_to(ROOT)), {"wall_s": 0})
         return steps[path], took["wall_s"], path
 
-    def runs(path: Path) -> bool:
-        example = ROOT / "src" in path.parents and path.suffix == ".py" and not steps[path]
-        return example or path.match("test_*.py") or path.suffix == ".ipynb"
-
     found = (path for path in steps if path.exists() and "browser" not in path.parts)
-    tests = filter(runs, found)
+    tests = (p for p in found if p.match("test_*.py") or p.suffix == ".ipynb")
     return sorted(tests, key=order)
 
 

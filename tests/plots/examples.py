@@ -13,7 +13,6 @@ SQUARE = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 TRIANGLE = np.array([[0.0, 0], [1, 0], [0, 1]])
 SIDES = TRIANGLE[[[0, 1], [1, 2], [2, 0]]]
 RAYS = np.stack([np.zeros((3, 2)), [[0, -1], [1, 1], [-1, 0]]], axis=1)
-UP = np.array([0.0, 1.0])
 
 
 def picture(page):
@@ -148,7 +147,7 @@ PICTURES = {
         {name: (place, (5, 5)) for name, place in zip("ABC", TRIANGLE, strict=True)},
     ),
     "support_direction": lambda: plots.support_direction(
-        GENERATORS, np.array([True, True, False]), SQUARE, SQUARE[2], UP
+        GENERATORS, np.array([True, True, False]), SQUARE, SQUARE[2], SQUARE[3]
     ),
     "update_timeline": lambda: plots.update_timeline(UPDATES, 1, 2),
     "zonotope_growth": lambda: plots.zonotope_growth(GENERATORS, GROWN, 3),

@@ -8,14 +8,13 @@ from hypothesis.extra.numpy import arrays
 
 from localbook import plots
 from localbook.errors import ConfigError
-from tests.plots.examples import GAIN, PICTURES, RATIOS, SEEDS
+from tests.plots.examples import PICTURES, RATIOS, SEEDS
 
-finite = st.floats(-1e6, 1e6)
-shapes = st.tuples(st.integers(1, 4), st.integers(1, 6))
+SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6))
 
 
-@settings(deadline=None, max_examples=25)
-@given(shapes.flatmap(lambda shape: arrays(float, shape, elements=finite)))
+@settings(deadline=None, derandomize=True, max_examples=25)
+@given(arrays(float, SHAPES, elements=st.floats(-1e6, 1e6)))
 def test_a_line_is_the_mean_of_the_seeds_and_its_band_their_range(values):
     (axes,) = plots.lines({"a": values}, xlabel="module", ylabel="accuracy").axes
     (line,) = axes.lines
@@ -107,7 +106,7 @@ def test_curves_that_do_not_fit_are_refused(curves, words):
             chart({"accuracy": {}})
 
 
-def test_every_seed_is_a_point_in_the_row_of_its_name():
+def test_every_seed_is_a_point_in_the_row_of_its_name_and_differences_have_intervals():
     accuracy, discord = PICTURES["seeds"]().axes
     names = [tick.get_text() for tick in accuracy.get_yticklabels()]
     assert names == ["back-propagation", "SGR", "another"]
@@ -118,14 +117,10 @@ def test_every_seed_is_a_point_in_the_row_of_its_name():
         assert np.array(drawn).tolist() == [[v, places[n]] for n in rows for v in rows[n]]
         means = [segment[0][0] for c in axes.collections for segment in c.get_segments()]
         assert means == [np.mean(values) for values in rows.values() if values]
-
-
-def test_differences_stand_by_their_intervals_around_zero():
     (axes,) = PICTURES["seeds: differences"]().axes
     whiskers = [line.get_xdata().tolist() for line in axes.lines if line.get_marker() == "|"]
     assert whiskers == [[-0.4, 0.3], [0.8, 3.2]]
     assert reference(axes, "x") == (0, pytest.approx([-0.5, 0.5]))
-    assert axes.get_xlabel() == GAIN
 
 
 def test_an_unknown_ratio_leaves_its_place_empty():

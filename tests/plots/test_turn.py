@@ -1,4 +1,3 @@
-import html
 import json
 import re
 from itertools import product
@@ -109,7 +108,6 @@ def test_it_is_an_image_with_alt_text_that_loads_nothing(shown):
     assert "x &lt; y" in page
     assert not re.search(r"http|src=|\bid=", page)  # nothing is loaded, and nothing could clash
     assert '<div class="lb-control" hidden>' in page
-    assert html.unescape(page).count("<svg ") == 1
 
 
 def test_a_flat_body_and_a_point_do_not_break_it(shown):

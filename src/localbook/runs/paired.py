@@ -71,7 +71,9 @@ def paired(
 
     Examples
     --------
-    >>> paired([0.60, 0.62, 0.61, 0.63], [0.58, 0.59, 0.60, 0.60], margin=0.005).verdict
+    >>> from localbook import runs
+    >>> ours, theirs = [0.60, 0.62, 0.61, 0.63], [0.58, 0.59, 0.60, 0.60]
+    >>> runs.paired(ours, theirs, margin=0.005).verdict
     'confirmed'
     """
     from scipy.stats import t

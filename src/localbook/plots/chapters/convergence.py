@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from localbook.arrays import Floats
 from localbook.plots.figure import new_figure
-from localbook.plots.style import FOREGROUND, LOOKS, Look, house_style
+from localbook.plots.shapes import label_axes
+from localbook.plots.style import FOREGROUND, Look, house_style, looks
 
 _DRAWN = 250  # points of a path that the page keeps
 
@@ -42,30 +43,21 @@ def paths_and_losses(
     plane.plot(u, 1 / u, color=FOREGROUND, linewidth=0.8, linestyle=":")
     plane.annotate("$F = 0$", (u[-1], 1 / u[-1]), xytext=(-4, -14), textcoords="offset points",
                    ha="right")  # fmt: skip
+    names = looks([*paths, *losses])
     for name, path in paths.items():
-        inside = path[path[:, 1] <= top[0]]
-        _line(plane, LOOKS[name], *_thin(inside).T)
+        _line(plane, names[name], path[path[:, 1] <= top[0]])
     plane.plot(*start, "o", markersize=8, fillstyle="none", color=FOREGROUND)
-    plane.set_xlim(0, u[-1])
-    plane.set_ylim(-0.15 * top[0], top[0])
-    plane.set_xlabel("weight $u$ of module 1")
-    plane.set_ylabel("weight $v$ of module 2")
+    plane.set(xlim=(0, u[-1]), ylim=(-0.15 * top[0], top[0]))
+    label_axes(plane, "", ("weight $u$ of module 1", "weight $v$ of module 2"))
     for name, loss in losses.items():
-        time = step * np.arange(len(loss))
-        _line(over_time, LOOKS[name], *_thin(np.column_stack([time, loss])).T)
+        _line(over_time, names[name], np.column_stack([step * np.arange(len(loss)), loss]))
     over_time.set_ylim(0, top[1])
-    over_time.set_xlabel("time (steps times step size)")
-    over_time.set_ylabel("last loss $F$")
+    label_axes(over_time, "", ("time (steps times step size)", "last loss $F$"))
     over_time.legend()
     return figure
 
 
-def _line(axes: Axes, look: Look, x: Floats, y: Floats) -> None:
-    axes.plot(x, y, color=look.colour, linestyle=look.line, label=look.label)
-
-
-def _thin(points: Floats) -> Floats:
-    """Keep the first point, the last, and some in between."""
+def _line(axes: Axes, look: Look, points: Floats) -> None:
+    """Draw the first point of a long path, the last, and some in between."""
     keep = np.unique(np.linspace(0, len(points) - 1, _DRAWN).round().astype(int))
-    kept: Floats = points[keep]
-    return kept
+    axes.plot(*points[keep].T, color=look.colour, linestyle=look.line, label=look.label)

@@ -39,12 +39,9 @@ def dependence(matrices: Mapping[str, Masks]) -> Figure:
         size = len(matrix)
         axes.plot([0.5, size + 0.5], [0.5, size + 0.5], color=FOREGROUND, linewidth=0.6)
         axes.set_title(title, fontsize=10)
-        axes.set_xlim(0.4, size + 0.6)
-        axes.set_ylim(size + 0.6, 0.4)
-        axes.set_xticks(range(1, size + 1))
-        axes.set_yticks(range(1, size + 1))
+        ticks = range(1, size + 1)
+        axes.set(xlim=(0.4, size + 0.6), xticks=ticks, ylim=(size + 0.6, 0.4), yticks=ticks)
         axes.set_aspect("equal")
-        axes.grid(visible=False)
     for axes in panels[:, 0]:
         axes.set_ylabel("update of module")
     for axes in panels[-1]:

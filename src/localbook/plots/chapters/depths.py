@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from localbook.arrays import Box, Floats, Indices
@@ -33,10 +32,7 @@ class DepthPanel:
 
 @house_style()
 def boundaries_by_module(
-    rows: Mapping[str, Sequence[DepthPanel]],
-    points: Floats,
-    labels: Indices,
-    box: Box,
+    rows: Mapping[str, Sequence[DepthPanel]], points: Floats, labels: Indices, box: Box
 ) -> Figure:
     """Draw the boundary of every head, one row for each network, one column for each module.
 
@@ -53,19 +49,11 @@ def boundaries_by_module(
     for line, (name, panels) in zip(grid, rows.items(), strict=True):
         line[0].set_ylabel(name)
         for axes, panel in zip(line, panels, strict=True):
-            _panel(axes, panel, points, labels)
-            axes.set_xlim(box[0])
-            axes.set_ylim(box[1])
+            for label, colour in enumerate(_DOTS):
+                dots(axes, points[labels == label], colour, 2)
+            segments(axes, panel.segments, PALETTE["blue"], 1.5)
+            segments(axes, panel.before, PALETTE["purple"], 1.1, "--")
+            axes.set(xlim=box[0], ylim=box[1], aspect="equal", xticks=[], yticks=[])
     for number, axes in enumerate(grid[0], start=1):
         axes.set_title(f"module {number}")
     return figure
-
-
-def _panel(axes: Axes, panel: DepthPanel, points: Floats, labels: Indices) -> None:
-    for label, colour in enumerate(_DOTS):
-        dots(axes, points[labels == label], colour, 2)
-    segments(axes, panel.segments, PALETTE["blue"], 1.5)
-    segments(axes, panel.before, PALETTE["purple"], 1.1, "--")
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])

@@ -115,7 +115,6 @@ def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats) -> None:
 def _plane(axes: Axes, polygons: Sequence[Floats], names: tuple[str, str] = INPUTS) -> None:
     """Fit the axes to the polygons, with equal units."""
     corners = np.concatenate(list(polygons))
-    axes.set_xlim(corners[:, 0].min(), corners[:, 0].max())
-    axes.set_ylim(corners[:, 1].min(), corners[:, 1].max())
-    axes.set_aspect("equal")
+    (left, low), (right, high) = corners.min(axis=0), corners.max(axis=0)
+    axes.set(xlim=(left, right), ylim=(low, high), aspect="equal")
     axes.set(xlabel=names[0], ylabel=names[1])

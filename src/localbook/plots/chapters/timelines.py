@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from localbook.plots.figure import new_figure
 from localbook.plots.style import PALETTE, house_style
@@ -28,23 +27,15 @@ def step_timeline(steps: Mapping[str, Sequence[tuple[str, int]]]) -> Figure:
         modules = max(module for _, module in passes)
         for module in range(1, modules + 1):
             own = [slot for slot, (_, m) in enumerate(passes) if m == module]
-            axes.barh(
-                module + 0.43,  # below its passes
-                own[-1] + 1 - own[0],
-                left=own[0],
-                height=0.1,
-                color=PALETTE["ochre"],
-                zorder=1,
-            )
+            below, length = module + 0.43, own[-1] + 1 - own[0]  # its passes
+            axes.barh(below, length, left=own[0], height=0.1, color=PALETTE["ochre"], zorder=1)
         for slot, (kind, module) in enumerate(passes):
             colour, letter = _PASS[kind]
             corner = (slot + 0.05, module - 0.36)
             axes.add_patch(Rectangle(corner, 0.9, 0.72, color=colour, alpha=0.75, zorder=2))
             axes.text(slot + 0.5, module, letter, ha="center", va="center", fontsize=9)
         axes.set_title(title, loc="left")
-        axes.set_ylim(modules + 0.7, 0.4)
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylabel("module")
+        axes.set(ylim=(modules + 0.7, 0.4), yticks=range(1, modules + 1), ylabel="module")
         axes.set_xlabel("passes through one module, in their order")
     keys = [
         Patch(color=colour, alpha=0.75, label=f"{letter}: {kind}")
@@ -77,9 +68,7 @@ def update_timeline(
             colour = _TURN[batch % len(_TURN)]
             axes.add_patch(Rectangle((left, row - 0.36), width, 0.72, color=colour, alpha=0.4))
             axes.text(left + width / 2, row, str(batch + 1), ha="center", va="center", fontsize=8)
-    axes.set_xlim(0, 1e3 * (updates[-1][1][last] - start) * 1.02)
-    axes.set_ylim(len(updates) + 0.6, 0.4)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("module")
-    axes.set_xlabel("time (ms)")
+    axes.set(xlim=(0, 1e3 * (updates[-1][1][last] - start) * 1.02), xlabel="time (ms)")
+    modules = len(updates)
+    axes.set(ylim=(modules + 0.6, 0.4), yticks=range(1, modules + 1), ylabel="module")
     return figure
