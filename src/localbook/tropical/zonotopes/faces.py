@@ -14,7 +14,7 @@ from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, line
 
 
 def face_corners(vectors: Floats) -> list[Indices]:
-    """Return the corners (2k,) of each face, as rows of what ``solid`` returns for the same vectors.
+    """Return the corners (2k,) of each face, as rows of what ``solid`` returns for the same.
 
     Counter-clockwise seen from outside; k generators lie in the face's plane.
     """

@@ -80,7 +80,7 @@ def _nearest_to_origin(
 
 
 def _nearest_in_simplex(corners: Floats, weights: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Move from given weights to those of the point nearest to 0, and say which corners are left."""
+    """Move from given weights to those of the point nearest to 0; say which corners are left."""
     kept = np.arange(len(corners))
     while True:
         first, rest = corners[kept[0]], corners[kept[1:]] - corners[kept[0]]

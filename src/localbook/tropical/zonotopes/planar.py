@@ -12,7 +12,7 @@ _FEW = 1000  # below this a comparison sort is faster
 
 
 def planar(vectors: Floats, payload: Floats) -> tuple[Floats, Floats]:
-    """Return the directions (m,) of the walls' vectors, and the chambers' sums (2m, q), in the plane.
+    """Return the angles (m,) of the walls' vectors, and the chambers' sums (2m, q), in the plane.
 
     Turned into the upper half-plane and sorted by angle, the vectors are the zonotope's edges from
     its lowest vertex to its highest; the other side is the same by symmetry. The angles increase
