@@ -45,19 +45,10 @@ Numbers = NDArray[Any]  # float64, or whole numbers of any length
 
 
 def chambers(vectors: Floats, payload: Floats) -> Floats:
-    """Return, for each chamber of the vectors' arrangement, the sum of the positive payloads.
+    """Return, for each chamber (n,), the sum of the payloads (p, q) of the positive vectors (p, r).
 
-    Parameters
-    ----------
-    vectors : float array, shape (p, r)
-        Non-zero, no two parallel (r = 2 allows parallel ones), spanning R^r.
-    payload : float array, shape (p, q)
-
-    Returns
-    -------
-    float array, shape (n, q)
-        In the plane in counter-clockwise order of the chambers; n = 2 Σ_{i<r} C(p-1, i) for
-        vectors in general position.
+    The vectors are not zero, no two are parallel (r = 2 allows it), and they span R^r. In the plane
+    the chambers are in counter-clockwise order.
     """
     rank = vectors.shape[1]
     if rank == 0:
