@@ -60,16 +60,12 @@ class Limit:
         self.begun: set[Path] = set()
         self.failed = False
 
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Keep what can be stopped."""
-        self.session = session
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Look at the clock after each test."""
         self.begun.add(ROOT / report.nodeid.split("::")[0])
         self.failed |= report.failed
         if time.monotonic() > self.end:
-            self.session.shouldstop = "the time is up"
+            pytest.exit("the time is up")  # xdist's loop asks no session whether it should stop
 
 
 def main() -> int:

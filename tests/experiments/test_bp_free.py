@@ -32,7 +32,7 @@ def test_forward_forward_is_judged_by_goodness(answer, tmp_path, monkeypatch):
     def always_the_same(rule, net, x):
         return one_hot(torch.full((len(x),), answer), 10)
 
-    monkeypatch.setattr(ForwardForward, "goodness", always_the_same)
+    monkeypatch.setattr(ForwardForward, "scores", always_the_same)
     (path,) = run("bp-free-digits", setting=tiny("bp-free-digits"), methods=["ff"], out=tmp_path)
     labels = torch.from_numpy(data.load("digits", "test").labels)
     expected = (labels == answer).double().mean().item()

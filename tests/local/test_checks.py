@@ -76,7 +76,7 @@ def test_images_of_another_form_than_the_network_takes() -> None:
     for other, number in ((ConvNet((4, 6), (1, 2)).build(1, 4, 0), 1), (net(), 2)):
         if number == 2:
             other.local_modules[1][0] = nn.Conv2d(5, 6, 3)
-        with pytest.raises(ConfigError, match=rf"module {number} .* \(8, [34], 8, 8\) .*channels"):
+        with pytest.raises(ConfigError, match=rf"module {number} .* \(2, [34], 8, 8\) .*channels"):
             train(other, BP(), images(), images(), SCHEDULE, seed=0)
 
 

@@ -45,3 +45,14 @@ def test_the_nearest_come_first():
 def test_a_changed_page_reaches_the_tests_of_the_pages_and_a_changed_test_itself():
     assert "tests/book/test_pages.py" in names(check.affected([imports.ROOT / "book/notation.md"]))
     assert check.affected([Path(__file__)]) == [Path(__file__)]
+
+
+def test_what_takes_too_long_is_stopped_and_what_has_not_begun_is_known(tmp_path):
+    for name in "ab":
+        code = "import time\n\n\ndef test_sleeps():\n    time.sleep(1)\n"
+        (tmp_path / f"test_{name}.py").write_text(code)
+    limit = check.Limit(0)
+    words = ["-q", "-p", "no:cacheprovider", "-n", "1", "--dist", "loadfile", str(tmp_path)]
+    assert pytest.main([*words, "--rootdir", str(tmp_path)], plugins=[limit]) == 2
+    assert {path.name for path in limit.begun} == {"test_a.py"}
+    assert not limit.failed

@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 
-from localbook.errors import GeometryError
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import plane_through
-from localbook.tropical.regions.boundary import decision_boundary
+from localbook.errors import ConfigError, GeometryError
+from localbook.tropical import ReLUNetwork, decision_boundary, linear_regions, plane_through
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.reference_cells import area, contains, distance_to_segments, tie_points
 
@@ -34,8 +32,9 @@ def assert_top_ties(network, boundary, box, tolerance):
         assert (scores.max(axis=1) - tied.min(axis=1)).max() <= tolerance * scale
 
 
-def assert_equal_to_reference(network, box):
-    boundary = decision_boundary(network, box)
+def assert_equal_to_reference(network, box, boundary=None):
+    """Compare a boundary, by default that of the network, with all activation patterns."""
+    boundary = boundary or decision_boundary(network, box)
     if len(boundary.segments):
         assert_top_ties(network, boundary, box, 1e-13)
     points, pairs, areas = tie_points(network, box)
@@ -65,8 +64,6 @@ def test_no_tie_of_any_activation_pattern_is_missed(widths, seed):
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(small_integer_networks(classes=(2, 3)))
 def test_degenerate_networks_miss_no_tie_either(network):
-    rows = np.column_stack([network.weights[-1], network.biases[-1]])
-    assume(len(np.unique(rows, axis=0)) == len(rows))
     assert_equal_to_reference(network, ((-3, 3), (-2, 3)))
 
 
@@ -226,13 +223,37 @@ def test_one_class_has_no_boundary_to_ask_for():
         decision_boundary(random_network(2, 3, 1), BOX)
 
 
-def test_two_identical_output_rows_are_refused():
+def test_classes_with_the_same_output_rows_tie_all_over_where_they_lead():
+    # The scores x+, y+, y+ and, pruned away twice, 0, 0: nothing leads in the third quadrant.
     network = ReLUNetwork(
-        (np.eye(2), np.array([[1.0, 0], [0.5, 2], [0, 1], [0.5, 2]])),
-        (np.zeros(2), np.array([0, 1.0, 0, 1])),
+        (np.eye(2), np.array([[1.0, 0], [0, 1], [0, 1], [0, 0], [0, 0]])),
+        (np.zeros(2), np.zeros(5)),
     )
-    with pytest.raises(GeometryError, match=r"classes 1 and 3.*drop one"):
-        decision_boundary(network, BOX)
+    box = ((-1, 1), (-1, 1))
+    assert_equal_to_reference(network, box)
+    boundary = decision_boundary(network, box)
+    pairs = {tuple(pair) for pair in boundary.classes.tolist()}
+    assert {(0, 1), (0, 2)} <= pairs
+    sizes = dict.fromkeys(map(tuple, boundary.tied_classes.tolist()), 0.0)
+    for polygon, pair in zip(boundary.tied, boundary.tied_classes.tolist(), strict=True):
+        sizes[tuple(pair)] += area(polygon)
+    assert sizes[1, 2] == pytest.approx(2.5)  # x < y in the first quadrant, the second and third
+    assert sizes[3, 4] == sizes[0, 1] == pytest.approx(1)
+
+
+def test_all_classes_alike_tie_on_the_whole_box():
+    network = ReLUNetwork((np.eye(2), np.ones((2, 2))), (np.zeros(2), np.ones(2)))
+    boundary = decision_boundary(network, BOX)
+    assert sum(map(area, boundary.tied)) == pytest.approx(10.5)
+    assert not len(boundary.segments)
+
+
+@pytest.mark.parametrize("function", [decision_boundary, linear_regions])
+def test_one_input_needs_a_second_one(function):
+    network = random_network(1, 3, 2)
+    with pytest.raises(ConfigError, match=r"pictures need two, so add one.*network\.after"):
+        function(network, BOX)
+    assert len(linear_regions(network.after([[1, 0]], [0]), BOX)) > 1
 
 
 def test_a_box_without_area_is_refused():

@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.errors import ConfigError
-from localbook.tropical.dual.branches import (
+from localbook.tropical import (
+    ReLUNetwork,
     common_factor,
     paper_branches,
     quotient,
     reduced_branches,
 )
-from localbook.tropical.networks.network import ReLUNetwork
 
 
 @st.composite

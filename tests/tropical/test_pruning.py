@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from localbook import tropical
 from localbook.errors import ConfigError
-from localbook.tropical.pruning.objective import (
+from localbook.tropical import (
     Generators,
     class_weights,
     fit_rows,

@@ -9,17 +9,18 @@ from torch import nn
 from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
-from localbook.tropical.pruning.costs import neuron_costs, weight_costs
-from localbook.tropical.pruning.masks import (
+from localbook.tropical import (
     class_blind,
     class_distribution,
     class_uniform,
+    generators,
     keep_neurons,
     keep_weights,
+    neuron_costs,
     snip,
+    weight_costs,
     without_neurons,
 )
-from localbook.tropical.pruning.objective import generators
 from tests.tropical.networks import random_network
 
 few = settings(deadline=None, max_examples=60, derandomize=True)
@@ -211,10 +212,10 @@ def test_bad_input():
     with pytest.raises(ConfigError, match="two or more layers"):
         weight_costs(weights[:1], biases[:1])
     with pytest.raises(
-        ConfigError, match=r"layer 1 has weights \(2, 4\) and biases \(2,\) after 3"
+        ConfigError, match=r"layer 2 has weights \(2, 4\) and bias \(2,\), but takes 3"
     ):
         neuron_costs([weights[0][:3], weights[1]], [biases[0][:3], biases[1]])
-    with pytest.raises(ConfigError, match="layer 0 has a weight or bias that is not a finite"):
+    with pytest.raises(ConfigError, match="layer 1 has weights that are not finite"):
         weight_costs([np.full_like(weights[0], np.nan), weights[1]], biases)
     for compression in (-0.1, 1.0):
         with pytest.raises(ConfigError, match="at least 0 and below 1"):

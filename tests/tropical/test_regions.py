@@ -5,9 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.networks.network import ReLUNetwork
-from localbook.tropical.networks.plane import plane_through
-from localbook.tropical.regions.linear_regions import linear_regions
+from localbook.tropical import ReLUNetwork, linear_regions, plane_through
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.reference_cells import all_regions, area
 

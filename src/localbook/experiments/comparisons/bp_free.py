@@ -36,7 +36,7 @@ _RULE = by_name(
         "bp": lambda weight, modules: BP(),
         "fa": lambda weight, modules: FeedbackAlignment(),
         "dfa": lambda weight, modules: DirectFeedbackAlignment(),
-        "ff": lambda weight, modules: ForwardForward(classes=10),
+        "ff": lambda weight, modules: ForwardForward(classes=10, goodness="mean"),
         "noprop": lambda weight, modules: NoProp(),
         "local": lambda weight, modules: BPFreeSGR(0.0),
         "sgr": lambda weight, modules: BPFreeSGR(weight),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,8 @@ class ConvNet:
         Output channels of each module.
     strides : tuple of int
         Stride of each module's convolution.
+    norm : {"batch", "none"}
+        What stands between convolution and ReLU; without BatchNorm the convolution has a bias.
 
     Examples
     --------
@@ -99,6 +102,7 @@ class ConvNet:
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
+    norm: Literal["batch", "none"] = "batch"
 
     def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
         """Return the network with seeded weights, without touching the global random state."""
@@ -107,8 +111,8 @@ class ConvNet:
             channels = (in_channels, *self.widths[:-1])
             modules = [
                 nn.Sequential(
-                    nn.Conv2d(c, width, 3, stride, padding=1, bias=False),
-                    nn.BatchNorm2d(width),
+                    nn.Conv2d(c, width, 3, stride, padding=1, bias=self.norm == "none"),
+                    *([nn.BatchNorm2d(width)] if self.norm == "batch" else []),
                     nn.ReLU(),
                 )
                 for c, width, stride in zip(channels, self.widths, self.strides, strict=True)

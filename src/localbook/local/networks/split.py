@@ -56,6 +56,11 @@ def split(
     function keeps each layer together with the normalisation and activation that follow it, and
     makes the module that saves most for backward as small as it can be.
 
+    A model may read ``self.training`` where that changes nothing in its own forward pass. Of the 80
+    classification models of torchvision 75 were tried: all can be cut, but GoogLeNet and Inception
+    only with ``aux_logits=False`` (else they return something else in train mode), and all but
+    Swin v2, whose second derivative was not finite, were trained by a step of SGR.
+
     Parameters
     ----------
     model : nn.Module

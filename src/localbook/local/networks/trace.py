@@ -80,6 +80,14 @@ def trace(model: nn.Module) -> Trace:
             ) from error
         changing = _depending_on_the_mode(*tracers)
         if "" in changing:
+            once_more = _Tracer(opaque)
+            with evaluating(model):
+                once_more.trace(model)
+            if _depending_on_the_mode(tracer, once_more):
+                raise ConfigError(
+                    f"{type(model).__name__} cannot be cut: its forward pass must be the same at "
+                    "every call in eval mode."
+                )
             raise ConfigError(
                 f"{type(model).__name__} cannot be cut: its own forward pass reads self.training "
                 f"and does something else in train mode (at step '{changing['']}'); switch that "

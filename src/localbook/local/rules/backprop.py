@@ -35,11 +35,11 @@ class BP(Rule):
 class CheckpointedBP(Rule):
     """Back-propagation that keeps only the modules' inputs and computes the rest again.
 
-    Gradients, buffers and random numbers are those of :class:`BP`: the second
-    pass through a module repeats its dropout masks and leaves its BatchNorm buffers alone. The last
-    module runs once only, for its backward pass follows at once. The other heads are trained on
-    detached activations, as under BP. The idea is that of Chen et al., "Training deep nets with
-    sublinear memory cost" (2016).
+    Gradients, buffers and random numbers are those of :class:`localbook.local.rules.BP`: the second
+    pass through a module repeats its dropout masks, starts from the same buffers and leaves them
+    alone. The last module runs once only, for its backward pass follows at once. The other heads
+    are trained on detached activations, as under BP. The idea is that of Chen et al., "Training
+    deep nets with sublinear memory cost" (2016).
     """
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:

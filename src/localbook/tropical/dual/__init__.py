@@ -1,20 +1,23 @@
 """Dual."""
 
 from localbook.tropical.dual.branches import (
+    Form,
     LiftedZonotopes,
+    class_weights,
     common_factor,
     paper_branches,
     quotient,
     reduced_branches,
 )
 from localbook.tropical.dual.distance import DualDistance, dual_distance
-from localbook.tropical.dual.polytope import DualPolytope, Form, decision_polynomial, dual_polytope
+from localbook.tropical.dual.polytope import DualPolytope, decision_polynomial, dual_polytope
 
 __all__ = [
     "DualDistance",
     "DualPolytope",
     "Form",
     "LiftedZonotopes",
+    "class_weights",
     "common_factor",
     "decision_polynomial",
     "dual_distance",

@@ -16,6 +16,7 @@ reconstruction.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +24,8 @@ from numpy.typing import ArrayLike
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
 from localbook.tropical.networks import ReLUNetwork
+
+Form = Literal["reduced", "paper"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def paper_branches(network: ReLUNetwork, classes: Sequence[int] | None = None) -
     """
     rows, B, b = _compared(network, classes)
     shift = np.broadcast_to(np.abs(B).sum(axis=0) @ _negative_part(rows), (len(B), rows.shape[1]))
-    return LiftedZonotopes(_weighted(_paper_weights(B), rows), _lift(shift, b))
+    return LiftedZonotopes(_weighted(class_weights(B, "paper"), rows), _lift(shift, b))
 
 
 def reduced_branches(network: ReLUNetwork, classes: Sequence[int] | None = None) -> LiftedZonotopes:
@@ -101,7 +104,7 @@ def reduced_branches(network: ReLUNetwork, classes: Sequence[int] | None = None)
     """
     rows, B, b = _compared(network, classes)
     shift = np.zeros((len(B), rows.shape[1]))
-    return LiftedZonotopes(_weighted(B - B.min(axis=0), rows), _lift(shift, b))
+    return LiftedZonotopes(_weighted(class_weights(B), rows), _lift(shift, b))
 
 
 def common_factor(network: ReLUNetwork, classes: Sequence[int] | None = None) -> LiftedZonotopes:
@@ -113,7 +116,9 @@ def common_factor(network: ReLUNetwork, classes: Sequence[int] | None = None) ->
     """
     rows, B, _ = _compared(network, classes)
     shift = np.abs(B).sum(axis=0, keepdims=True) @ _negative_part(rows)
-    return LiftedZonotopes(_weighted(_paper_weights(B).min(axis=0, keepdims=True), rows), shift)
+    return LiftedZonotopes(
+        _weighted(class_weights(B, "paper").min(axis=0, keepdims=True), rows), shift
+    )
 
 
 def _parameters(network: ReLUNetwork) -> tuple[Floats, Floats, Floats]:
@@ -143,9 +148,30 @@ def _compared(network: ReLUNetwork, classes: Sequence[int] | None) -> tuple[Floa
     return rows, B[chosen], b[chosen]
 
 
-def _paper_weights(B: Floats) -> Floats:
-    negative = np.maximum(-B, 0)
-    weights: Floats = np.maximum(B, 0) + negative.sum(axis=0) - negative
+def class_weights(B: Floats, form: Form = "reduced") -> Floats:
+    r"""Return the weights :math:`w^i_j` of the theorem's generators (k, p), of B's type.
+
+    In the paper's form :math:`w^i = B_i^+ + \sum_{k \ne i} B_k^-`, in the reduced one
+    :math:`w^i - \min_k w^k = B_i - \min_k B_k`.
+
+    Parameters
+    ----------
+    B : float array, shape (k, p)
+        The output weights of the compared classes.
+    form : "reduced" or "paper"
+
+    Raises
+    ------
+    ConfigError
+        If there is no such form.
+    """
+    if form == "reduced":
+        weights: Floats = B - B.min(axis=0)
+    elif form == "paper":
+        negative = np.maximum(-B, 0)
+        weights = np.maximum(B, 0) + (negative.sum(axis=0) - negative)
+    else:
+        raise ConfigError(f"there is no form {form!r}: choose 'reduced' or 'paper'.")
     return weights
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.dual.polytope import DualPolytope
-from localbook.tropical.zonotopes import Zonotope, hausdorff, paired_bound
+from localbook.tropical.zonotopes import Zonotope, farthest, hausdorff, paired_bound
 
 CLIMBED = 3
 """Dimensions up to which vertices are climbed; beyond, that takes seconds for one zonotope."""
@@ -151,13 +151,8 @@ def _support_bound(first: Zonotope, second: Zonotope) -> float:
             best = max(best, float(gain.max(initial=0)))
             if step == 0:
                 along = along[np.argsort(-gain)[:_CLIMBERS]]
-            ahead = _farthest(one, along) - _farthest(two, along)
+            ahead = farthest(one, along) - farthest(two, along)
             along = ahead[ahead.any(axis=1)]
             if not len(along):
                 break
     return best
-
-
-def _farthest(zonotope: Zonotope, directions: Floats) -> Floats:
-    """Return a point of the zonotope that is farthest in each direction, shape (n, d)."""
-    return zonotope.shift + (directions @ zonotope.generators.T > 0) @ zonotope.generators

@@ -11,21 +11,19 @@ reduced form are our reconstruction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError, GeometryError
-from localbook.tropical.dual.branches import LiftedZonotopes, paper_branches, reduced_branches
+from localbook.tropical.dual.branches import Form, LiftedZonotopes, paper_branches, reduced_branches
 from localbook.tropical.networks import ReLUNetwork, as_network
 from localbook.tropical.polynomials import TropicalPolynomial
 from localbook.tropical.zonotopes import Zonotope, ZonotopeHull, hull_of_zonotopes
 
 if TYPE_CHECKING:
     from torch import nn
-
-Form = Literal["reduced", "paper"]
 
 MOST_MONOMIALS = 5_000_000
 """A branch with more is refused: its monomials would take hours and all memory."""

@@ -19,10 +19,10 @@ from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.hull import extreme_points
 from localbook.tropical.points import same_points
-from localbook.tropical.polynomials.text import written
 from localbook.tropical.tolerance import TOLERANCE, finite
 
 _BLOCK = 1 << 20  # products held at once
+_SHOWN = 12  # monomials that one line of text still takes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +106,7 @@ class TropicalPolynomial:
         return hash((*self.coefficients.tolist(), *self.exponents.ravel().tolist()))
 
     def __str__(self) -> str:
-        return written(self.exponents, self.coefficients)
+        return _written(self.exponents, self.coefficients)
 
     def __repr__(self) -> str:
         return f"<TropicalPolynomial {self}>"
@@ -288,3 +288,29 @@ def _check_variables(one: int, other: int) -> None:
             f"tropical polynomials in {one} and {other} variables do not "
             "combine; give both the same number of columns of exponents."
         )
+
+
+def _written(exponents: Floats, coefficients: Floats) -> str:
+    """Return such as ``max(0, 2 + x1, x1 - x2)``; the numbers have four digits."""
+    shown = [
+        _monomial(e, c)
+        for e, c in zip(exponents[:_SHOWN].tolist(), coefficients.tolist(), strict=False)
+    ]
+    if len(coefficients) == 1:
+        return shown[0]
+    if len(coefficients) > _SHOWN:
+        shown.append(f"... {len(coefficients) - _SHOWN} more")
+    return f"max({', '.join(shown)})"
+
+
+def _monomial(exponent: list[float], coefficient: float) -> str:
+    terms = [(coefficient, "")]
+    terms += [(e, f"x{k}") for k, e in enumerate(exponent, start=1)]
+    text = ""
+    for number, name in terms:
+        if number:
+            sign = "-" if number < 0 else "+"
+            size = f"{abs(number):.4g}"
+            size = name if name and size == "1" else f"{size} {name}".rstrip()
+            text += f" {sign} {size}" if text else size if sign == "+" else f"-{size}"
+    return text or "0"

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
+from localbook.tropical.networks import ReLUNetwork
 
 Array = NDArray[np.floating]
 
@@ -88,23 +89,7 @@ def _scales(weights: Sequence[Array], biases: Sequence[Array]) -> tuple[list[Arr
 
 
 def check_stack(weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Refuse what is no stack of two or more layers.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if len(weights) < 2 or len(weights) != len(biases):
-        raise ConfigError(
-            f"{len(weights)} weight matrices and {len(biases)} biases: pruning needs two or more "
-            "layers with a bias each."
-        )
-    for number, (w, c) in enumerate(zip(weights, biases, strict=True)):
-        inputs = weights[number - 1].shape[0] if number else w.shape[-1]
-        if w.ndim != 2 or w.shape[1] != inputs or c.shape != w.shape[:1]:
-            raise ConfigError(
-                f"layer {number} has weights {w.shape} and biases {c.shape} after {inputs} inputs: "
-                "give matrices (outputs, inputs) that follow each other."
-            )
-        if not (np.isfinite(w).all() and np.isfinite(c).all()):
-            raise ConfigError(f"layer {number} has a weight or bias that is not a finite number.")
+    """Refuse what is no stack of two or more layers, with a ConfigError."""
+    double = [tuple(np.asarray(a, np.float64) for a in arrays) for arrays in (weights, biases)]
+    if len(ReLUNetwork(*double).weights) < 2:
+        raise ConfigError("pruning needs two or more layers: give a network with a hidden one.")

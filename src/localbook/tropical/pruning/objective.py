@@ -36,15 +36,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
-from localbook.tropical.dual import Form
+from localbook.tropical.dual import Form, class_weights
 from localbook.tropical.networks import ReLUNetwork, as_network
+from localbook.tropical.tolerance import TOLERANCE
 
 Mask = NDArray[np.bool_]
 
 if TYPE_CHECKING:
     from torch import nn
-
-_SETTLED = 1e-12  # a relative decrease of the objective below this ends the alternation
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,18 +112,6 @@ def generators(model: "ReLUNetwork | nn.Module", form: Form = "reduced") -> Gene
     return Generators(rows, class_weights(network.weights[1], form))
 
 
-def class_weights(B: Floats, form: Form = "reduced") -> Floats:
-    """Return w (k, p) of the output weights B (k, p), of B's type."""
-    if form == "reduced":
-        weights: Floats = B - B.min(axis=0)
-    elif form == "paper":
-        negative = np.maximum(-B, 0)
-        weights = np.maximum(B, 0) + (negative.sum(axis=0) - negative)
-    else:
-        raise ConfigError(f"there is no form {form!r}: choose 'reduced' or 'paper'.")
-    return weights
-
-
 def pruning_objective(new: Generators, old: Generators, penalty: ArrayLike) -> float:
     """Return the objective at ``new``, without forming the k generators of each neuron.
 
@@ -187,7 +174,7 @@ def prune_block(
     network = as_network(model)
     old = generators(network, form)
     new, values = old, [pruning_objective(old, old, penalty)]
-    while len(values) < 3 or values[-3] - values[-1] > _SETTLED * values[0]:
+    while len(values) < 3 or values[-3] - values[-1] > TOLERANCE.settled * values[0]:
         new = fit_weights(new.rows, old, penalty)
         values.append(pruning_objective(new, old, penalty))
         new = fit_rows(new.weights, old, penalty)

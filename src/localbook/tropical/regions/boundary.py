@@ -10,7 +10,7 @@ from localbook.errors import GeometryError
 from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.regions.cells import layers_of
 from localbook.tropical.regions.ties import ties_on_square
-from localbook.tropical.regions.ties_wide import ties_by_tiles
+from localbook.tropical.regions.wide import ties_by_tiles
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +31,9 @@ class DecisionBoundary:
     classes : ndarray (m, 2)
         The two classes, smaller first, that tie on the segment.
     tied : tuple of ndarray (k, 2)
-        Polygons all over which two classes tie, as where all neurons are dead: the boundary is
-        two-dimensional there.
+        Polygons all over which two classes tie for the top, as where all neurons are dead, or where
+        two classes of the same output weights and bias are ahead: the boundary is two-dimensional
+        there.
     tied_classes : ndarray (len(tied), 2)
     """
 
@@ -67,8 +68,7 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     ConfigError
         If the model cannot be converted or does not take two inputs.
     GeometryError
-        If the box has no area, there is only one class, or two classes have the same output
-        weights and bias, so that they tie everywhere.
+        If the box has no area, or there is only one class.
 
     Examples
     --------
@@ -101,14 +101,9 @@ def _centred(network: ReLUNetwork) -> ReLUNetwork:
     """Subtract the mean class score from all: ties stay, and what all classes share is gone."""
     weight, bias = network.weights[-1], network.biases[-1]
     if len(bias) < 2:
-        raise GeometryError("the network has one class: a decision boundary needs at least two.")
-    seen: dict[bytes, int] = {}
-    for j, row in enumerate(np.column_stack([weight, bias]) + 0.0):  # + 0.0 makes -0.0 equal 0.0
-        i = seen.setdefault(row.tobytes(), j)
-        if i != j:
-            raise GeometryError(
-                f"classes {i} and {j} have the same output weights and bias, so they tie "
-                "everywhere: drop one of them."
-            )
+        raise GeometryError(
+            "the network has one class: a decision boundary needs at least two; give it a second "
+            "output, such as zero for where the first changes sign."
+        )
     weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
     return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))

@@ -19,9 +19,7 @@ import numpy as np
 from localbook.arrays import Floats, Indices, Masks
 from localbook.tropical.networks import ReLUNetwork
 from localbook.tropical.regions.polygons import Polygons, join
-
-ROUNDING = 2.0**-46
-"""Values within this times the size of their terms count as zero: 64 units of rounding."""
+from localbook.tropical.tolerance import TOLERANCE
 
 BLOCK = 2**22
 """Values of one layer at polygon corners that are held in memory at a time."""
@@ -109,19 +107,7 @@ def square_cell(first: Layer) -> Cells:
 def cut_layer(cells: Cells, layer: Layer, prune: Prune | None = None) -> Cells:
     """Cut cells until a layer is affine on each, and return them with the next layer on them.
 
-    Parameters
-    ----------
-    cells : Cells
-        With the pre-activations of the layer as ``maps`` (4, width, m).
-    layer : Layer
-        The next one, of k outputs.
-    prune : callable, optional
-        Decides which cells to drop; neurons without outgoing weights are then not cut along.
-
-    Returns
-    -------
-    Cells
-        With the pre-activations of the next layer as ``maps`` (4, k, m').
+    ``prune`` decides which cells to drop; neurons without outgoing weights are then not cut along.
     """
     done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(layer[0]), 0)))]
     size = max(layer[0].shape)
@@ -163,7 +149,7 @@ def _open(cells: Cells, layer: Layer, unused: bool) -> tuple[Cells, Folds]:
     value = polygons.values(maps)  # (width, n)
     low = np.minimum.reduceat(value, polygons.start[:-1], axis=1)
     high = np.maximum.reduceat(value, polygons.start[:-1], axis=1)
-    slack = ROUNDING * maps[3]
+    slack = TOLERANCE.rounding * maps[3]
     folding = (low < -slack) & (high > slack)
     if not unused:
         used: Masks = np.logical_or.reduce(layer[0] != 0, axis=0)
@@ -183,7 +169,7 @@ def _cut(cells: Cells, folds: Folds, weight: Floats) -> tuple[Cells, Folds]:
     value = cells.polygons.values(line)
     size = np.abs(value)
     largest = np.maximum.reduceat(size, cells.polygons.start[:-1])
-    snap = np.minimum(ROUNDING * line[3], SNAP * largest)
+    snap = np.minimum(TOLERANCE.rounding * line[3], SNAP * largest)
     value[size <= snap[cells.polygons.owner]] = 0
     polygons = join(cells.polygons.split(value))
     maps = np.concatenate([cells.maps + _outgoing(weight, neuron, line), cells.maps], axis=-1)
@@ -209,7 +195,7 @@ def _look_closer(polygons: Polygons, folds: Folds, inside: Masks, doubtful: Mask
     if not len(doubt):
         return
     halves, line = polygons.take(folds.cell[doubt]), folds.line[:, doubt]
-    value, slack = halves.values(line), ROUNDING * line[3]
+    value, slack = halves.values(line), TOLERANCE.rounding * line[3]
     low = np.minimum.reduceat(value, halves.start[:-1])
     high = np.maximum.reduceat(value, halves.start[:-1])
     crossing = (low < -slack) & (high > slack)
@@ -227,7 +213,7 @@ def _share_out(folds: Folds, cut: Floats) -> tuple[Folds, Masks, Masks]:
     """
     cells = cut.shape[1]
     cut = cut[:, folds.cell]
-    slack = ROUNDING * cut[3]
+    slack = TOLERANCE.rounding * cut[3]
     at_head, at_tail = value_at(cut, folds.head), value_at(cut, folds.tail)
     on = (at_head > slack) | (at_tail > slack)
     off = (at_head < -slack) | (at_tail < -slack)

@@ -8,8 +8,9 @@ import numpy as np
 
 from localbook.arrays import Box, Floats, Indices, Masks
 from localbook.tropical.networks import ReLUNetwork, as_network, window
+from localbook.tropical.points import same_points
 from localbook.tropical.regions.cells import cut_layer, layers_of, square_cell
-from localbook.tropical.regions.polygons import Polygons, group_points
+from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.tolerance import TOLERANCE
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class LinearRegions:
     def adjacency(self) -> Indices:
         """The pairs (k, 2) of regions that share a side, smaller number first."""
         packed, box = self._packed, np.ptp(self.corners, axis=0)[:, None]
-        point = group_points(packed.corners / box, TOLERANCE.contact)
+        point = same_points((packed.corners / box).T, TOLERANCE.contact)
         side = _pair_keys(point, point[packed.following], len(point))
         proper = np.flatnonzero(point != point[packed.following])
         order = proper[np.argsort(side[proper])]

@@ -71,17 +71,7 @@ class Polygons:
         return np.split(self.corners, self.start[1:-1], axis=1) if len(self) else []
 
     def values(self, maps: Floats) -> Floats:
-        """Return affine functions at the corners of their polygon.
-
-        Parameters
-        ----------
-        maps : ndarray (3 or more, ..., m)
-            Coefficients of x, y and 1 of the functions on each polygon.
-
-        Returns
-        -------
-        ndarray (..., n)
-        """
+        """Return affine functions, coefficients of x, y, 1 in ``maps``, at all corners (..., n)."""
         x, y = self.corners
         out = np.take(maps[0], self.owner, axis=-1)
         out *= x
@@ -92,19 +82,10 @@ class Polygons:
         return out
 
     def split(self, value: Floats) -> tuple["Polygons", "Polygons"]:
-        """Cut each polygon along the zero line of a function.
+        """Cut each polygon along the zero line of an affine function, given at the corners (n,).
 
-        Parameters
-        ----------
-        value : ndarray (n,)
-            An affine function at the corners, exactly 0 where a corner counts as on the line.
-
-        Returns
-        -------
-        tuple of Polygons
-            The part of each polygon where the function is >= 0, and where it is <= 0; parts are
-            without corners where the function has the other sign, or is 0 (second part only), at
-            all corners.
+        Returns the parts where it is >= 0, and those where it is <= 0. Parts are without corners
+        where it has the other sign, or is 0 (second part only), at all corners.
         """
         on, off = value > 0, value < 0
         some_on, some_off = (np.logical_or.reduceat(part, self.start[:-1]) for part in (on, off))
@@ -126,18 +107,9 @@ class Polygons:
         return Polygons(corners, _starts(np.add.reduceat(room, self.start[:-1])))
 
     def chords(self, value: Floats) -> tuple[Floats, Floats]:
-        """Return where the zero line of each function enters and leaves its polygon.
+        """Return both ends (2, k, m) of the zero lines of functions (k, n) in each polygon.
 
-        Parameters
-        ----------
-        value : ndarray (k, n)
-            k affine functions at the corners; each must be positive at some corner and not
-            positive at another one of every polygon whose chord is used.
-
-        Returns
-        -------
-        tuple of ndarray (2, k, m)
-            The two ends; meaningless where a function does not change sign.
+        Meaningless where a function is not positive at some corner and not positive at another.
         """
         positive = value > 0
         after = positive[:, self.following]
@@ -166,20 +138,6 @@ def join(parts: Sequence[Polygons]) -> Polygons:
     """Return the polygons of all parts, in order."""
     sizes = np.concatenate([part.sizes for part in parts])
     return Polygons(np.concatenate([part.corners for part in parts], axis=1), _starts(sizes))
-
-
-def group_points(points: Floats, tolerance: float) -> Indices:
-    """Return numbers (n,), equal for points (2, n) no farther apart than ``tolerance`` or so."""
-    x, y = points
-    order = np.argsort(x)
-    column = np.empty(len(x), dtype=np.intp)
-    column[order] = np.cumsum(np.diff(x[order], prepend=-np.inf) > tolerance)
-    order = np.lexsort((y, column))
-    fresh = np.diff(y[order], prepend=-np.inf) > tolerance
-    fresh |= np.diff(column[order], prepend=-1) != 0
-    group = np.empty(len(x), dtype=np.intp)
-    group[order] = np.cumsum(fresh) - 1
-    return group
 
 
 def _starts(sizes: Indices) -> Indices:

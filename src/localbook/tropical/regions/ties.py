@@ -1,44 +1,41 @@
-"""Ties for the top score on the square [-1, 1]^2, where the scores are piecewise affine."""
+"""Ties for the top score on the square [-1, 1]^2, where the scores are piecewise affine.
+
+Bounds on all class scores over a cell say which cells can hold a tie: a neuron whose pre-activation
+z ranges over [l, u] with l < 0 < u obeys s z <= relu(z) <= s (z - l), s = u / (u - l): relu(z) is
+the affine function s z - s l / 2, up to a spread of -s l / 2; sums of such functions are affine
+functions with a spread again: the bounds pass through all layers.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.regions.bounds import can_tie
+from localbook.tropical.points import same_points
 from localbook.tropical.regions.cells import (
-    ROUNDING,
     Cells,
+    Folds,
     Layer,
+    add_active,
     cut_layer,
+    next_layer,
     square_cell,
     value_at,
 )
-from localbook.tropical.regions.polygons import Polygons, group_points
+from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.tolerance import TOLERANCE
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Where two classes tie for the top score.
+    """Where two classes tie for the top score, on segments and all over polygons."""
 
-    Attributes
-    ----------
-    ends : ndarray (2 coordinates, 2 ends, m)
-        Of segments.
-    classes : ndarray (m, 2)
-        The two classes of each segment, smaller first.
-    areas : list of ndarray (2, corners)
-        Polygons all over which two classes tie.
-    area_classes : ndarray (len(areas), 2)
-    """
-
-    ends: Floats
-    classes: Indices
-    areas: list[Floats]
-    area_classes: Indices
+    ends: Floats  # (2 coordinates, 2 ends, m)
+    classes: Indices  # (m, 2), smaller first
+    areas: list[Floats]  # (2, corners) each
+    area_classes: Indices  # (len(areas), 2)
 
 
 def ties_on_square(layers: Sequence[Layer]) -> Ties:
@@ -62,8 +59,56 @@ def _cells_with_ties(layers: Sequence[Layer]) -> Cells:
     """Return cells with affine class scores that cover all ties for the top score."""
     cells = square_cell(layers[0])
     for depth in range(1, len(layers)):
-        cells = cut_layer(cells, layers[depth], prune=partial(can_tie, rest=layers[depth + 1 :]))
+        cells = cut_layer(cells, layers[depth], prune=partial(_can_tie, rest=layers[depth + 1 :]))
     return cells
+
+
+def _can_tie(cells: Cells, folds: Folds, weight: Floats, rest: Sequence[Layer]) -> Masks:
+    """Tell for each cell (m,) whether two classes can tie for the top score somewhere in it."""
+    centres, reach = cells.polygons.centres, _reach(cells)
+    maps = _unfold(cells, folds, weight, reach)
+    for following in rest:
+        height = value_at(maps, centres)
+        extent = np.hypot(maps[0], maps[1]) * reach + maps[4]
+        maps = next_layer(_relax(maps, height - extent, height + extent), following)
+    top = value_at(maps, centres).argmax(axis=0)
+    every = np.arange(len(top))
+    lead = maps[:3, top, every][:, None] - maps[:3]  # (3, classes, m)
+    least = np.minimum.reduceat(cells.polygons.values(lead), cells.polygons.start[:-1], axis=1)
+    slack = maps[4] + TOLERANCE.rounding * maps[3]
+    ahead = least > slack + slack[top, every]
+    ahead[top, every] = True
+    undecided: Masks = ~ahead.all(axis=0)
+    return undecided
+
+
+def _reach(cells: Cells) -> Floats:
+    """Return the distance from each cell's centre to its farthest corner (m,)."""
+    polygons = cells.polygons
+    x, y = polygons.corners - polygons.centres[:, polygons.owner]
+    reach: Floats = np.sqrt(np.maximum.reduceat(x * x + y * y, polygons.start[:-1]))
+    return reach
+
+
+def _unfold(cells: Cells, folds: Folds, weight: Floats, reach: Floats) -> Floats:
+    """Return the next layer's maps with the folding neurons relaxed, and spreads as a fifth row."""
+    maps = np.concatenate([cells.maps, np.zeros((1, *cells.maps.shape[1:]))])
+    extent = np.hypot(folds.line[0], folds.line[1]) * reach[folds.cell]
+    line = np.concatenate([folds.line, np.zeros((1, len(folds.cell)))])
+    line = _relax(line, folds.height - extent, folds.height + extent)
+    add_active(maps, weight, replace(folds, line=line))
+    return maps
+
+
+def _relax(maps: Floats, low: Floats, high: Floats) -> Floats:
+    """Return what the ReLU makes of affine functions (5, ...) with values in [low, high]."""
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    slope = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
+    half = -slope * low / 2
+    maps = slope * maps
+    maps[2] += half
+    maps[4] += half
+    return maps
 
 
 def _pairs(cells: Cells) -> list[tuple[int, int]]:
@@ -75,7 +120,7 @@ def _pairs(cells: Cells) -> list[tuple[int, int]]:
     every = np.arange(len(top))
     behind = polygons.values(maps[:3] - maps[:3, top, every][:, None])
     nearest = np.maximum.reduceat(behind, polygons.start[:-1], axis=1)
-    possible = nearest >= -ROUNDING * (maps[3] + maps[3, top, every])  # (classes, m)
+    possible = nearest >= -TOLERANCE.rounding * (maps[3] + maps[3, top, every])  # (classes, m)
     together = possible.astype(np.float64) @ possible.T
     return [(int(i), int(j)) for i, j in np.argwhere(np.triu(together, 1))]
 
@@ -113,7 +158,7 @@ def _ties(cells: Cells, i: int, j: int) -> _Tie:
 def _clear(polygons: Polygons, maps: Floats, i: int, j: int) -> Floats:
     """Return f_i - f_j at all corners, 0 where rounding hides its sign."""
     value = polygons.values(maps[:3, i] - maps[:3, j])
-    slack = ROUNDING * (maps[3, i] + maps[3, j])
+    slack = TOLERANCE.rounding * (maps[3, i] + maps[3, j])
     value[np.abs(value) <= slack[polygons.owner]] = 0
     return value
 
@@ -124,7 +169,7 @@ def _where_ahead(ends: Floats, maps: Floats, i: int, others: list[int]) -> tuple
     for k in others:
         lead = maps[:3, i] - maps[:3, k]
         first, last = value_at(lead, ends[:, 0]), value_at(lead, ends[:, 1])
-        slack = ROUNDING * (maps[3, i] + maps[3, k])
+        slack = TOLERANCE.rounding * (maps[3, i] + maps[3, k])
         start[(first < -slack) & (last < -slack)] = 2
         t = np.divide(first, first - last, out=np.zeros_like(first), where=first != last)
         np.maximum(start, t, out=start, where=(first < -slack) & (last >= -slack))
@@ -145,7 +190,7 @@ def _without_repeats(ends: Floats, number: Indices, on_side: list[Masks]) -> Mas
     """Mark all segments, but of those on sides only one of the two that neighbours report."""
     once = ~np.concatenate([np.empty(0, np.bool_), *on_side])
     sides = np.flatnonzero(~once)
-    place = group_points(ends[..., sides].mean(axis=1), TOLERANCE.contact)
+    place = same_points(ends[..., sides].mean(axis=1).T, TOLERANCE.contact)
     _, first = np.unique(np.stack([place, number[sides]]), axis=1, return_index=True)
     once[sides[first]] = True
     return once

@@ -1,4 +1,6 @@
-"""Where in a square a wide network can have ties: tiles, halved until bounds settle them.
+"""Ties of a wide network: tiles, halved until bounds settle them or few neurons fold.
+
+On a small tile the few neurons that change sign there are all that is left of the network.
 
 Each tile has bounds on all pre-activations, from a pass forwards: a neuron with values in [l, u],
 l < 0 < u, obeys s z <= relu(z) <= s (z - l), s = u / (u - l). A pass back from the scores then
@@ -8,13 +10,15 @@ Network Robustness Certification with General Activation Functions" (CROWN, arXi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import AffineLayer
-from localbook.tropical.regions.cells import ROUNDING
+from localbook.tropical.networks import AffineLayer, ReLUNetwork
+from localbook.tropical.regions.cells import Layer
+from localbook.tropical.regions.ties import Ties, ties_on_square
+from localbook.tropical.tolerance import TOLERANCE
 
 AT_ONCE = 128
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""
@@ -26,14 +30,13 @@ DEEPEST = 24
 """Tiles are halved this often at most, each way in turn: rounding then decides."""
 
 
+LIFT = 2.0
+"""Added to the coordinates, which lie in [-1, 1], so that ReLUs let them pass."""
+
+
 @dataclass(frozen=True)
 class Tiles:
-    """Boxes centre +- half in the plane.
-
-    Attributes
-    ----------
-    centre, half : ndarray (2, m)
-    """
+    """Boxes centre +- half in the plane, both (2, m)."""
 
     centre: Floats
     half: Floats
@@ -44,6 +47,11 @@ class Tiles:
     def select(self, chosen: Masks | slice) -> "Tiles":
         """Return the tiles where ``chosen`` (m,) is true."""
         return Tiles(self.centre[:, chosen], self.half[:, chosen])
+
+    def place(self, points: Floats) -> Floats:
+        """Return points of the square (2, ...) as points of the only tile."""
+        shape = (2,) + (1,) * (points.ndim - 1)
+        return self.centre.reshape(shape) + self.half.reshape(shape) * points
 
     def quarters(self) -> "Tiles":
         """Return the four quarters of each tile."""
@@ -88,19 +96,45 @@ class Pairs:
     rival: Indices
 
 
-def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list[Ranges]]]:
-    """Yield tiles, one at a time, that cover all ties for the top score in [-1, 1]^2.
+def ties_by_tiles(network: ReLUNetwork) -> Ties:
+    """Return all ties of a network of two inputs on [-1, 1]^2.
 
-    Parameters
-    ----------
-    layers : sequence of AffineLayer
-        With ReLUs between them; the first takes two inputs.
-
-    Yields
-    ------
-    Tiles, list of Ranges
-        One tile each, with the ranges of all pre-activations and of the scores on it.
+    Bounds find the tiles that can have ties; on each the network equals one of few neurons, whose
+    ties are exact.
     """
+    layers = [AffineLayer(w, b) for w, b in zip(network.weights, network.biases, strict=True)]
+    none = np.empty((0, 2), dtype=np.intp)
+    parts = [Ties(np.empty((2, 2, 0)), none, [], none)]
+    for tile, ranges in tiles_with_ties(layers):
+        small = simplified(layers, tile.centre[:, 0], tile.half[:, 0], ranges)
+        parts.append(_placed(ties_on_square(small), tile))
+    return Ties(
+        np.concatenate([part.ends for part in parts], axis=-1),
+        np.concatenate([part.classes for part in parts]),
+        [area for part in parts for area in part.areas],
+        np.concatenate([part.area_classes for part in parts]),
+    )
+
+
+def _placed(found: Ties, tile: Tiles) -> Ties:
+    """Return a tile's ties as ties of the square, without those of its upper and right side.
+
+    What lies on such a side is reported by the neighbour that starts there; at the square's own
+    sides there is none.
+    """
+    inner = (tile.centre + tile.half)[:, 0] < 1
+    on_side = (found.ends > 1 - TOLERANCE.contact).all(axis=1)  # (2 sides, m)
+    own = ~(on_side & inner[:, None]).any(axis=0)
+    return replace(
+        found,
+        ends=tile.place(found.ends[..., own]),
+        classes=found.classes[own],
+        areas=[tile.place(area) for area in found.areas],
+    )
+
+
+def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list[Ranges]]]:
+    """Yield tiles that cover all ties in [-1, 1]^2, and the ranges of all layers on each."""
     waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
     while waiting:
         tiles = waiting.pop()
@@ -147,11 +181,11 @@ def _forwards(
     size = first.spread(np.abs(tiles.centre) + tiles.half) + np.abs(first.bias)[:, None]
     ranges = []
     for layer in (*layers[1:], None):
-        extent = doubt + ROUNDING * size
+        extent = doubt + TOLERANCE.rounding * size
         extent += np.abs(slope[0]) * tiles.half[0] + np.abs(slope[1]) * tiles.half[1]
         ranges.append(Ranges(value - extent, value + extent, size))
         if layer is None:
-            return ranges, value, (slope[0], slope[1]), doubt, ROUNDING * size
+            return ranges, value, (slope[0], slope[1]), doubt, TOLERANCE.rounding * size
         share, middle = _chord(ranges[-1])
         middle /= -2  # halfway between the chord and its parallel through 0
         inside = [share * value + middle, share * slope[0], share * slope[1]]
@@ -188,3 +222,47 @@ def _backwards(
     centre, half = tiles.centre[:, pairs.tile], tiles.half[:, pairs.tile]
     least: Floats = constant + np.sum(rows * centre - np.abs(rows) * half, axis=0)
     return least
+
+
+def simplified(
+    layers: Sequence[AffineLayer], centre: Floats, half: Floats, ranges: Sequence[Ranges]
+) -> list[Layer]:
+    """Return the network u -> layers(centre + half u) for u in [-1, 1]^2, with few neurons.
+
+    Neurons that keep their sign are affine there and fold into the weights. Those that change it
+    stay, and so do the values of the layers before, which pass the ReLUs unchanged because they are
+    not negative. Layers without a neuron that changes its sign are gone.
+
+    The ranges are those of all layers on the box; their sizes go with the offsets, since what
+    cancelled while weights were folded cannot be seen in them any more.
+    """
+    first = layers[0]
+    start = first.product(centre[:, None]) + first.bias[:, None]
+    maps = np.hstack([start, first.weight * half])  # of 1, u and the neurons that stay
+    small: list[Layer] = []
+    for layer, found in zip(layers[1:], ranges[:-1], strict=True):
+        folding = found.folding
+        if folding.any():
+            weight, offset = _affine(maps[folding], found.size[folding], lifted=bool(small))
+            kept = weight.shape[1]
+            passing = np.full((2, kept), 0.0 if small else LIFT)
+            small.append((np.vstack([np.eye(kept), weight]), np.hstack([passing, offset])))
+        maps = layer.product(_pass(maps, found))
+        maps[:, 0] += layer.bias
+    return [*small, _affine(maps, ranges[-1].size, lifted=bool(small))]
+
+
+def _pass(maps: Floats, ranges: Ranges) -> Floats:
+    """Return the maps of the ReLU's values, with a column more for each neuron that stays."""
+    folding = np.flatnonzero(ranges.folding)
+    passed = np.zeros((len(maps), maps.shape[1] + len(folding)))
+    passed[:, : maps.shape[1]] = maps * (ranges.low >= 0)[:, None]
+    passed[folding, maps.shape[1] + np.arange(len(folding))] = 1
+    return passed
+
+
+def _affine(maps: Floats, size: Floats, lifted: bool) -> Layer:
+    """Return ``maps`` as a layer that takes u, or what is LIFT above it, and the neurons so far."""
+    weight = maps[:, 1:]
+    bias = maps[:, 0] - (LIFT * weight[:, :2].sum(axis=1) if lifted else 0)
+    return weight, np.stack([bias, size])

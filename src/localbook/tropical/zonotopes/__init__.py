@@ -1,7 +1,7 @@
 """Zonotopes."""
 
 from localbook.tropical.zonotopes.exact import exact_vertices
-from localbook.tropical.zonotopes.hausdorff import hausdorff, paired_bound
+from localbook.tropical.zonotopes.hausdorff import farthest, hausdorff, paired_bound
 from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
 from localbook.tropical.zonotopes.labels import keys, random_marks
 from localbook.tropical.zonotopes.space import cross
@@ -12,6 +12,7 @@ __all__ = [
     "ZonotopeHull",
     "cross",
     "exact_vertices",
+    "farthest",
     "hausdorff",
     "hull_of_zonotopes",
     "keys",

@@ -30,12 +30,13 @@ from numpy.typing import NDArray
 
 from localbook.arrays import Floats, Indices, Masks
 from localbook.errors import GeometryError
+from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.labels import keys, random_marks
 from localbook.tropical.zonotopes.planar import planar
 from localbook.tropical.zonotopes.space import solid
 
-_BLOCK = 1 << 21  # products held at once
+_BLOCK = 1 << 18  # products held at once
 _DOUBT = 1000.0  # times the tolerance: up to there a determinant is neither clearly zero nor not
 _WIDE = 1e-3  # volume of a subset from which a determinant of noise is told from a small one
 _MOST = 20_000  # rays that are looked at in whole numbers, some 100 microseconds each
@@ -44,19 +45,10 @@ Numbers = NDArray[Any]  # float64, or whole numbers of any length
 
 
 def chambers(vectors: Floats, payload: Floats) -> Floats:
-    """Return, for each chamber of the vectors' arrangement, the sum of the positive payloads.
+    """Return, for each chamber (n,), the sum of the payloads (p, q) of the positive vectors (p, r).
 
-    Parameters
-    ----------
-    vectors : float array, shape (p, r)
-        Non-zero, no two parallel (r = 2 allows parallel ones), spanning R^r.
-    payload : float array, shape (p, q)
-
-    Returns
-    -------
-    float array, shape (n, q)
-        In the plane in counter-clockwise order of the chambers; n = 2 Σ_{i<r} C(p-1, i) for
-        vectors in general position.
+    The vectors are not zero, no two are parallel (r = 2 allows it), and they span R^r. In the plane
+    the chambers are in counter-clockwise order.
     """
     rank = vectors.shape[1]
     if rank == 0:
@@ -85,13 +77,17 @@ def _chambers(vectors: Floats, payload: Floats) -> Floats:
     if vectors.shape[1] == 2:
         return planar(vectors, payload)[1]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found, doubtful = [], []
     subsets = _subsets(len(unit) - 1, unit.shape[1] - 1) + 1  # without the first vector
     block = max(1, _BLOCK // len(unit))
-    for start in range(0, len(subsets), block):
-        rays = _rays(unit, subsets[start : start + block])
-        clear = np.abs(rays.heights).min(axis=1) > _DOUBT * rays.zero
-        doubtful.append(rays.subsets[~clear])
+    blocks = [subsets[start : start + block] for start in range(0, len(subsets), block)]
+    half = _in_general_position(unit, blocks, payload)
+    if half is not None:
+        return np.concatenate([half, payload.sum(axis=0) - half])
+    found, doubtful = [], []
+    for some in blocks:
+        rays = _rays(unit, some)
+        clear = _clear(rays)
+        doubtful.append(some[~clear])
         found.append(_at_simple(rays.select(clear), payload))
     for signs, normal in _flats(vectors, unit, np.concatenate(doubtful)):
         on = signs == 0
@@ -101,6 +97,45 @@ def _chambers(vectors: Floats, payload: Floats) -> Floats:
     half = np.concatenate(found)
     half = half[np.unique(keys(half[:, -2:]), return_index=True)[1]]
     return np.concatenate([half, payload.sum(axis=0) - half])
+
+
+def _in_general_position(unit: Floats, blocks: list[Indices], payload: Floats) -> Floats | None:
+    """Return the sums over half of the chambers, each found once, or None if a ray is in doubt.
+
+    A chamber is found where the height c·u is least on its part of the plane g_0·u = 1; those on
+    which it has no least value are cut by the arrangement in the plane at infinity, on which c < 0.
+    """
+    count, rank = unit.shape
+    c = np.random.default_rng(2).normal(size=rank)
+    ridges = np.pad(_subsets(count - 1, rank - 2) + 1, ((0, 0), (0, 1)), constant_values=count)
+    slopes = _rays(np.vstack([unit, c]), ridges).heights[:, 0]  # det(ridge, c, g_0)
+    if np.abs(slopes).min() <= _DOUBT * TOLERANCE.certain:
+        return None
+    table = np.zeros((count,) * (rank - 2))
+    table[tuple(ridges[:, :-1].T)] = np.sign(slopes)
+    found = []
+    for subsets in blocks:
+        rays = _rays(unit, subsets)
+        if not _clear(rays).all():
+            return None
+        side = np.sign(rays.heights[:, 0])
+        positive = (rays.heights * side[:, None] > 0).astype(np.float64)
+        for k in range(rank - 1):  # c·u grows along the edge on which g_k leaves zero
+            slope = table[tuple(np.delete(subsets, k, axis=1).T)] * (-1) ** (rank - 2 - k)
+            positive[np.arange(len(subsets)), subsets[:, k]] = slope * side > 0
+        found.append(positive @ payload)
+    basis = orthogonal_basis(unit[0])
+    level = np.vstack([-c, unit[1:]]) @ basis
+    first = np.arange(count)[:, None] == 0
+    below = _chambers(level, np.hstack([first, np.where(first, 0, payload)]))
+    found.append(below[below[:, 0] > 0.5, 1:] + payload[0])
+    return np.concatenate(found)
+
+
+def _clear(rays: "Rays") -> Masks:
+    """Tell which rays lie on no hyperplanes but those of their subset, beyond doubt."""
+    clear: Masks = np.abs(rays.heights).min(axis=1) > _DOUBT * rays.zero
+    return clear
 
 
 @dataclass(frozen=True)

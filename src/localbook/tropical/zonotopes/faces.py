@@ -14,23 +14,9 @@ from localbook.tropical.zonotopes.space import Crossings, Lines, crossings, line
 
 
 def face_corners(vectors: Floats) -> list[Indices]:
-    """Return the corners of each face, as rows of what ``solid`` returns for the same vectors.
+    """Return the corners (2k,) of each face, as rows of what ``solid`` returns for the same.
 
-    Parameters
-    ----------
-    vectors : float array, shape (p, 3)
-        Non-zero, no two parallel, of rank 3.
-
-    Returns
-    -------
-    list of int arrays, shape (2k,) each
-        Counter-clockwise seen from outside; k is the number of generators in the face's plane.
-        p(p - 1) parallelograms for vectors in general position.
-
-    Raises
-    ------
-    GeometryError
-        If some triples of generators are so nearly in one plane that the faces do not close.
+    Counter-clockwise seen from outside; k generators lie in the face's plane.
     """
     marks = random_marks(len(vectors))
     total = marks.sum(axis=0)

@@ -120,12 +120,12 @@ def _ascent_bound(first: Zonotope, second: Zonotope) -> float:
     for one, two, gain in ((first, second, ahead), (second, first, -ahead)):
         along = directions[np.argsort(-gain)[:_CLIMBERS]]
         for _ in range(_STEPS):
-            points = np.unique(_farthest(one, along), axis=0)
+            points = np.unique(farthest(one, along), axis=0)
             along = points - nearest_points(points, two.generators, two.shift)
             best = max(best, float(np.linalg.norm(along, axis=1).max()))
     return best
 
 
-def _farthest(zonotope: Zonotope, directions: Floats) -> Floats:
+def farthest(zonotope: Zonotope, directions: Floats) -> Floats:
     """Return a point of the zonotope that is farthest in each direction, shape (n, d)."""
     return zonotope.shift + (directions @ zonotope.generators.T > 0) @ zonotope.generators

@@ -10,14 +10,9 @@ from localbook.tropical.tolerance import TOLERANCE
 
 
 def in_polygon(points: Floats, vertices: Floats, margin: float) -> NDArray[np.bool_]:
-    """Tell which points lie in a planar zonotope or within a margin of it, in O(log v) each.
+    """Tell which points (n, 2) lie in a planar zonotope or within a margin of it.
 
-    Parameters
-    ----------
-    points : float array, shape (n, 2)
-    vertices : float array, shape (v, 2)
-        Counter-clockwise from the lowest, of a zonotope that is not flat.
-    margin : float
+    Its vertices (v, 2) are counter-clockwise from the lowest and not flat; O(log v) a point.
     """
     half = len(vertices) // 2
     right = vertices[: half + 1]  # from the lowest vertex to the highest
@@ -85,15 +80,7 @@ def _nearest_to_origin(
 
 
 def _nearest_in_simplex(corners: Floats, weights: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Move from given weights to those of the point nearest to 0, dropping corners on the way.
-
-    Returns
-    -------
-    weights : float array, shape (m,)
-        Positive, of sum 1.
-    kept : int array, shape (m,)
-        The corners they belong to.
-    """
+    """Move from given weights to those of the point nearest to 0; say which corners are left."""
     kept = np.arange(len(corners))
     while True:
         first, rest = corners[kept[0]], corners[kept[1:]] - corners[kept[0]]

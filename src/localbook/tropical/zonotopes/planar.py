@@ -12,24 +12,12 @@ _FEW = 1000  # below this a comparison sort is faster
 
 
 def planar(vectors: Floats, payload: Floats) -> tuple[Floats, Floats]:
-    """Return the walls and the chamber sums in the plane, by sorting angles.
+    """Return the angles (m,) of the walls' vectors, and the chambers' sums (2m, q), in the plane.
 
     Turned into the upper half-plane and sorted by angle, the vectors are the zonotope's edges from
-    its lowest vertex to its highest; the other side is the same by symmetry.
-
-    Parameters
-    ----------
-    vectors : float array, shape (p, 2)
-        Non-zero; parallel ones share a wall.
-    payload : float array, shape (p, q)
-
-    Returns
-    -------
-    angles : float array, shape (m,)
-        Directions of the m different walls' vectors, increasing, within π.
-    sums : float array, shape (2m, q)
-        Counter-clockwise. Chamber k < m has outward normals from ``angles[k-1] - π/2`` to
-        ``angles[k] - π/2`` (``angles[-1] - 3π/2`` for k = 0); chamber k + m has the opposite ones.
+    its lowest vertex to its highest; the other side is the same by symmetry. The angles increase
+    within π. Chamber k < m has outward normals from ``angles[k-1] - π/2`` to ``angles[k] - π/2``
+    (``angles[-1] - 3π/2`` for k = 0); chamber k + m has the opposite ones.
     """
     angles = np.arctan2(vectors[:, 1], vectors[:, 0])
     turned = angles < 0

@@ -79,13 +79,7 @@ class Crossings:
 
 
 def lines(vectors: Floats) -> Lines:
-    """Choose g_0, and sort and orient the lines of the other vectors.
-
-    Parameters
-    ----------
-    vectors : float array, shape (p, 3)
-        Non-zero, no two parallel, of rank 3.
-    """
+    """Choose g_0, and sort and orient the lines of the other vectors."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     first = _least_parallel(unit)
     others = np.delete(np.arange(len(unit)), first)

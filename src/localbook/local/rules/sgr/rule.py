@@ -67,7 +67,9 @@ class SGR(LocalRule):
         controls of :mod:`localbook.experiments.comparisons.ablation`.
     derivative : str
         How the penalty is differentiated, exactly either way: ``"double_backward"``, or
-        ``"forward_over_reverse"``, a second pass through each module.
+        ``"forward_over_reverse"``, a second pass through each module, from the same random state
+        and the same buffers. Only what a module changes elsewhere, such as a counter that is a
+        Python number, would be seen changed by the second pass.
     loss : LocalLoss
         ℓ_l for every module but the last, whose loss is the cross-entropy.
     modules_per_step : int or None
