@@ -125,6 +125,11 @@ def test_later_it_generalises_and_still_fits_flipped_labels(records):
     assert at(relu, 15, "test").mean() > 0.8
 
 
+def test_what_is_wrong_is_the_linear_part(records):
+    assert at(records["relu"], 2, "symmetric").min() > 0.99
+    assert at(records["relu"], 2, "test").mean() < 0.95
+
+
 def test_neurons_forget_the_other_mean(records):
     assert np.abs(at(records["relu"], 1, "aligned") - 1).max() < 0.3
     assert at(records["relu"], 15, "aligned").min() > 2

@@ -192,8 +192,9 @@ def measure(net: Network, train: Points, test: Points) -> Row:
     Keys are ``train`` and ``flipped``, the shares of training labels and of flipped ones that are
     fitted (None where none is); ``test``, the accuracy on clean labels, and ``clusters``, that of
     each cluster; ``linear``, the correlation of f with ⟨Σ y_i x_i, x⟩ on the test points; ``even``,
-    the size of f's even part over that of its odd one; ``aligned``, how much longer neurons are
-    along the mean of their own label than along the other, both by mean absolute values.
+    the size of f's even part over that of its odd one, and ``symmetric``, the accuracy of the even
+    part alone; ``aligned``, how much longer neurons are along the mean of their own label than
+    along the other, both by mean absolute values.
     """
     fitted = net.scores(train.x) * train.y > 0
     flipped = train.y != train.clean
@@ -206,6 +207,7 @@ def measure(net: Network, train: Points, test: Points) -> Row:
         "test": right.mean(),
         "linear": np.corrcoef(f, test.x @ (train.y @ train.x))[0, 1],
         "even": np.linalg.norm(even) / np.linalg.norm(odd),
+        "symmetric": (even * test.clean > 0).mean(),
         "aligned": own / other,
     }
     return {key: round(float(value), 4) for key, value in rounded.items()} | {
