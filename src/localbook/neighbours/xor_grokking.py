@@ -11,7 +11,6 @@ points is a triangle, the Cholesky factor of their Gram matrix, whose entries ar
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,8 @@ from localbook.arrays import Floats, Indices, Masks, Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Experiment, Job, each_seed
 from localbook.tropical import ReLUNetwork
+
+__all__ = ["METHODS", "Network", "Points", "Xor", "draw", "measure", "train"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class Xor:
         The standard deviation of W(0), and the step size.
     times : tuple of int
         The steps after which the network is looked at, rising.
-    seeds : int
-    methods : tuple of str
-        See ``METHODS``.
+    seeds, methods
+        How many, and which of ``METHODS``.
+
+    Raises
+    ------
+    ConfigError
+        If a number makes no sense, or p is less than n + test + 2.
     """
 
     p: int = 40_000
@@ -84,10 +89,8 @@ class Points:
     ----------
     x : ndarray (N, d)
         In axes of which the first two are the directions of µ_1 and µ_2.
-    y : ndarray (N,)
-        The labels ±1, some of them flipped.
-    cluster : ndarray (N,)
-        0 to 3: µ_1, -µ_1, µ_2, -µ_2.
+    y, cluster : ndarray (N,)
+        The labels ±1, some of them flipped; and 0 to 3 for µ_1, -µ_1, µ_2, -µ_2.
     source : str
     """
 
@@ -106,7 +109,7 @@ class Points:
 
 
 def draw(setting: Xor, seed: int) -> dict[str, Points]:
-    """Return the splits ``train`` and ``test``; points have n + test + 2 coordinates."""
+    """Return the splits ``train`` and ``test``, whose points have n + test + 2 coordinates."""
     rng = np.random.default_rng(seed)
     n, N = setting.n, setting.n + setting.test
     cluster = np.concatenate([rng.integers(4, size=n), np.arange(setting.test) % 4])
@@ -119,10 +122,8 @@ def draw(setting: Xor, seed: int) -> dict[str, Points]:
     # Point i has i coordinates in the span of those before it; the rest is one length.
     x[np.arange(N), 2 + np.arange(N)] = np.sqrt(rng.chisquare(setting.p - 2 - np.arange(N)))
     source = f"XOR clusters in {setting.p:,} dimensions, {n} points"
-    return {
-        "train": Points(x[:n], y[:n], cluster[:n], source),
-        "test": Points(x[n:], y[n:], cluster[n:], source),
-    }
+    parts = {"train": slice(n), "test": slice(n, N)}
+    return {name: Points(x[s], y[s], cluster[s], source) for name, s in parts.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +132,8 @@ class Network:
 
     Attributes
     ----------
-    w : ndarray (m, d)
-    a : ndarray (m,)
-        ±1/√m, which are not trained.
+    w, a : ndarray (m, d) and (m,)
+        The a_j are ±1/√m, and not trained.
     linear : bool
     """
 
@@ -152,9 +152,8 @@ class Network:
         As max(z, 0) = z/2 + |z|/2, the odd part is a linear function of x, whatever the weights.
         """
         z = x @ self.w.T
-        if self.linear:
-            return z @ self.a, np.zeros(len(x))
-        return z @ self.a / 2, np.abs(z) @ self.a / 2
+        half = z @ self.a / 2
+        return (2 * half, 0 * half) if self.linear else (half, np.abs(z) @ self.a / 2)
 
     def on_means(self) -> ReLUNetwork:
         """Return the ReLU network on the plane of the means, with scores (f, 0) for +1 and -1."""
@@ -167,7 +166,15 @@ def train(
 ) -> Iterator[tuple[int, Network]]:
     """Yield the network at each of ``setting.times``, by gradient descent on the logistic loss.
 
-    Every step is w_j += (α a_j / n) Σ_i g_i φ'(w_j · x_i) y_i x_i with g_i = 1 / (1 + exp(y_i f)).
+    Every step is w_j += (α a_j / n) Σ_i g_i φ'(w_j · x_i) y_i x_i with g_i = 1 / (1 + exp(y_i f)),
+    equation (2.2) of the paper; the seed is that of a and W(0).
+
+    Examples
+    --------
+    >>> xor = Xor(m=100, times=(0, 1))
+    >>> points = draw(xor, seed=0)["train"]
+    >>> [bool((net.scores(points.x) * points.y > 0).all()) for _, net in train(xor, points, seed=0)]
+    [False, True]
     """
     rng = np.random.default_rng([seed, 1])
     x, y, n = points.x, points.y, len(points)
@@ -187,14 +194,14 @@ def train(
 
 
 def measure(net: Network, train: Points, test: Points) -> Row:
-    """Return what the claims are about.
+    """Return what the claims are about, rounded to four digits.
 
     Keys are ``train`` and ``flipped``, the shares of training labels and of flipped ones that are
-    fitted (None where none is); ``test``, the accuracy on clean labels, and ``clusters``, that of
-    each cluster; ``linear``, the correlation of f with ⟨Σ y_i x_i, x⟩ on the test points; ``even``,
-    the size of f's even part over that of its odd one, and ``symmetric``, the accuracy of the even
-    part alone; ``aligned``, how much longer neurons are along the mean of their own label than
-    along the other, both by mean absolute values.
+    fitted (None if there is none); ``test``, the accuracy on clean labels, and ``clusters``, that
+    of each; ``linear``, the correlation of f with ⟨Σ y_i x_i, x⟩ on the test points; ``even``, the
+    size of f's even part over that of its odd one, and ``symmetric``, the accuracy of the even part
+    alone; ``aligned``, how much longer neurons are along the mean of their own label than along the
+    other, both by mean absolute values.
     """
     fitted = net.scores(train.x) * train.y > 0
     flipped = train.y != train.clean
@@ -227,8 +234,7 @@ METHODS: Mapping[str, Mapping[str, float]] = {
 
 def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
     """Train one network of a method and look at it at all times: the last row, and all of them."""
-    factors = METHODS[job.method]
-    changes: dict[str, Any] = {k: v * getattr(job.setting, k) for k, v in factors.items()}
+    changes: Row = {k: v * getattr(job.setting, k) for k, v in METHODS[job.method].items()}
     setting: Xor = replace(job.setting, **changes)
     splits = draw(setting, seed)
     nets = train(setting, splits["train"], seed, linear=job.method == "linear")
