@@ -101,7 +101,7 @@ def moment(net: tropical.ReLUNetwork) -> Moment:
 
 def panel(moments: Sequence[Moment], title: str) -> str:
     """Return one network: its boundary in a square, its polytope beside it, a group a moment."""
-    (left, right), (low, high) = BOX
+    (left, right), (_, high) = BOX
     inputs = SIDE / (right - left)
     size = max(np.ptp(m.outline, axis=0).max() for m in moments)
     exponents = 0.96 * SIDE / size
@@ -178,7 +178,9 @@ def still(panels: Mapping[str, str]) -> str:
     for k, drawn in enumerate(panels.values()):
         head, *moments = drawn.split('<g class="moment"')
         shown = head + "<g" + moments[-1]
-        parts.append(f'<g transform="translate({k * (2 * SIDE + 2 * GAP) + GAP // 2} 10)">{shown}</g>')
+        parts.append(
+            f'<g transform="translate({k * (2 * SIDE + 2 * GAP) + GAP // 2} 10)">{shown}</g>'
+        )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" color="#222" '
         f'role="img" aria-label="{" ".join(map(alt, panels))}"><style>{STYLE}</style>'
