@@ -142,7 +142,7 @@ def _path(pieces: Floats, origin: Sequence[float], scale: float, x: float, y: fl
 def alt(title: str) -> str:
     """Say what is to be seen of one network."""
     return (
-        f"Training by {title}: a line bends between two half-circles of points until it parts "
+        f"Training, {title}: a line bends between two half-circles of points until it parts "
         "them. Beside it a polygon of many cells grows with it; a thick path through the polygon "
         "has one edge, at a right angle, for each piece of the line."
     )
