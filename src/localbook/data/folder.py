@@ -105,7 +105,9 @@ def _decode_one(file: str, centre_crop: int | None) -> tuple[NDArray[np.uint8], 
 
 def _plain(image: Image.Image, file: str, seen: list[str]) -> Image.Image:
     """Return an upright image of mode L or RGB."""
-    if "transparency" in image.info and any(tile[3] == "RGB;16B" for tile in image.tile):
+    if "transparency" in image.info and any(
+        tile[3] == "RGB;16B" for tile in getattr(image, "tile", ())
+    ):
         raise DataError(
             f"{file} has 16 bits a channel and one transparent colour, which 8 bits cannot tell "
             "from its neighbours; save it with an alpha channel."
