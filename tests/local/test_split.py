@@ -205,7 +205,15 @@ def test_shares_give_the_first_module_more() -> None:
 FAMILIES = (  # the smallest of each; 75 of 80 were tried once, see split
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
     *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf"),
-    *("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "vit_b_32"),
+    *(
+        "resnet18",
+        "shufflenet_v2_x0_5",
+        "squeezenet1_1",
+        "swin_t",
+        "swin_v2_t",
+        "vgg11",
+        "vit_b_32",
+    ),
 )
 WITHOUT_AUX = {"aux_logits": False, "init_weights": False}
 MORE = {
