@@ -1,0 +1,3 @@
+from . import convex_training
+
+__all__ = ["convex_training"]
