@@ -35,10 +35,7 @@ def with_ones(x: ArrayLike) -> Floats:
 
 
 def patterns(X: ArrayLike) -> Masks:
-    """Return all activation patterns D_i = 1[X u > 0] of samples (n, d), shape (P, n), exactly.
-
-    They are the chambers of the zonotope Σ [0, 1]·x_k.
-    """
+    """Return all patterns D_i = 1[X u > 0] (P, n) of samples (n, d): a zonotope's chambers."""
     samples = np.asarray(X, dtype=float)
     return Zonotope(samples, np.zeros(samples.shape[-1])).chambers()
 
@@ -132,7 +129,8 @@ class _Splitting:
 
     def sums(self, u: Floats) -> Floats:
         """Return F u (n,), the outputs if every block is in its chamber."""
-        return np.einsum("nd,nd->n", self.signed.T @ u, self.X)
+        out: Floats = np.einsum("nd,nd->n", self.signed.T @ u, self.X)
+        return out
 
     def steps(self, count: int, relax: float = 1.0) -> None:
         (a, b, c), limit = self.duals, self.beta / self.rho
@@ -200,7 +198,7 @@ def _start(X: Floats, y: Floats, D: Masks, beta: float, rho: float) -> _Splittin
 def admm(X: Floats, y: Floats, D: Masks, beta: float, *, rho: float) -> Iterator[Blocks]:
     """Yield the network after every step of plain ADMM: samples X (n, d), y (n,), patterns (P, n).
 
-    It is read off v, which is sparse; far from the end it is not in its chambers.
+    It is read off v, which is sparse; at first it is not in its chambers.
     """
     state = _start(X, y, D, beta, rho)
     while True:
@@ -239,7 +237,7 @@ def improving(X: Floats, y: Floats, D: Masks, beta: float) -> Iterator[tuple[Blo
             first = np.unique(both, axis=0, return_index=True)[1]
             if len(new := both[np.sort(first[first >= len(have)])[:n]]):
                 break
-            value, seen = np.concatenate(reach(X, D, z, beta)), all_D  # where no guess is left
+            value, seen = np.concatenate(reach(X, D, z, beta)), all_D
         state.only(kept, new[:, :-1], np.where(new[:, -1], 1.0, -1.0))
 
 
@@ -296,7 +294,7 @@ def sampled_convex_program(X: Floats, y: Floats, u: Floats, beta: float) -> Bloc
 def corners(x: Floats, eps: float) -> Floats:
     """Return the corners of the boxes of half-width ``eps`` around inputs, shape (n, 2^k, k)."""
     if not eps > 0:
-        raise ConfigError(f"eps={eps}: give half the width of the boxes, above zero.")
+        raise ConfigError(f"eps={eps}: give half the boxes' width, above zero.")
     return x[:, None] + eps * np.array(list(product((-1.0, 1.0), repeat=x.shape[1])))
 
 
