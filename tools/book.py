@@ -27,7 +27,7 @@ import nbformat
 from tqdm import tqdm
 
 from localbook.pool import in_processes
-from tools import launch, reference, trust
+from tools import launch, neighbours, reference, trust
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -209,6 +209,7 @@ def gather(executed: Path, pages: Path) -> None:
         shutil.copy(executed / notebook, pages / notebook)
         launch.pin(pages / notebook, pages / "_config.yml")
     trust.write(executed, ROOT, pages / "book" / "_generated")
+    neighbours.write(executed, ROOT, pages / "book" / "_generated")
     reference.write(ROOT / "book" / "reference", pages / "book" / "_generated")
     (pages / "dates.json").write_text(json.dumps(changed_on(), indent=1))
 

@@ -16,6 +16,7 @@ from typing import Any
 from localbook import __version__
 from localbook.errors import LocalbookError, RecordError
 from localbook.paths import checkout, recorded_benchmarks, recorded_runs
+from localbook.threads import Threads
 
 _OWN = Path("runs")  # where the runs of an installed package go: the current folder
 _PARALLEL = Path("parallel-runs")  # checkpoints of module-parallel training
@@ -64,6 +65,7 @@ def _run(args: argparse.Namespace) -> None:
         methods=args.method,
         out=args.out,
         resume=args.resume,
+        threads=args.threads,
     )
     for path in paths:
         print(path)
@@ -81,6 +83,7 @@ def _train_parallel(args: argparse.Namespace) -> None:
         seed=args.seed,
         out=args.out,
         resume=args.resume,
+        threads=args.threads,
     )
     for row in history[-1:]:
         shown = ", ".join(f"{accuracy:.3f}" for accuracy in row["accuracy"])
@@ -89,8 +92,9 @@ def _train_parallel(args: argparse.Namespace) -> None:
 
 def _bench(args: argparse.Namespace) -> None:
     # Before numpy starts its threads: times of one thread can be compared between machines.
+    threads = str(Threads.asked(args.threads).now)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
+        os.environ[variable] = threads
     from localbook import benchmarks
     from localbook.files import as_json
 
@@ -189,6 +193,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster", metavar="ADDRESS", help="or by the workers of this Dask scheduler"
     )
+    _add_threads(parser, "of torch: chosen by measuring if not given (nor OMP_NUM_THREADS)")
     parser.set_defaults(call=_run)
 
 
@@ -210,18 +215,20 @@ def _add_train_parallel(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, default=_PARALLEL, help=f"for checkpoints ({_PARALLEL})"
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    _add_threads(parser, "of each process: chosen by measuring if not given (nor OMP_NUM_THREADS)")
     parser.set_defaults(call=_train_parallel)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        help="the question: book, boundary, memory, parallel, profile, reconcile, regions, "
-        "second-derivatives, step-time, train or zonotope",
+        help="the question: book, boundary, memory, memory-paper, parallel, profile, reconcile, "
+        "regions, second-derivatives, step-time, threads, train or zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU, by its own clock")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)
+    _add_threads(parser, "to measure with (1, or OMP_NUM_THREADS)")
     parser.set_defaults(call=_bench)
 
 
@@ -249,6 +256,10 @@ def _add_out(parser: argparse.ArgumentParser, default: Path) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=default, help=f"records folder ({default})"
     )
+
+
+def _add_threads(parser: argparse.ArgumentParser, use: str) -> None:
+    parser.add_argument("--threads", type=int, metavar="N", help=use)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

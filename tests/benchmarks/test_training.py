@@ -4,18 +4,28 @@ import torch
 
 from localbook.benchmarks import BENCHMARKS, Benchmark, Meter, caption, run
 from localbook.benchmarks.harness.gpu import RUN_THERE, DeviceClock
+from localbook.benchmarks.training.paper_scale import Network, Scale, measure_paper_scale
 from localbook.benchmarks.training.penalties import PENALTIES, measure_reconcile
-from localbook.benchmarks.training.steps import RULES, Case, measure_memory, measure_time
+from localbook.benchmarks.training.steps import (
+    RECOMPUTED,
+    RULES,
+    Case,
+    measure_memory,
+    measure_time,
+)
 from localbook.benchmarks.training.whole import Size, by_hand, measure_train
 from localbook.data import ImageSet
 from localbook.data.batches import DeviceImages
 from localbook.errors import ConfigError
-from localbook.local import BP, ConvNet
+from localbook.local import BP, SGR, ConvNet, cifar_resnet
 
 
 def tiny():
-    even, uneven = (ConvNet((width, 4, 4), (1, 1, 1)).build(3, 4, 0) for width in (4, 8))
-    return Case(even, uneven, torch.randn(4, 3, 8, 8), torch.arange(4))
+    cuts = {
+        rule.shares(4): ConvNet((width, 4, 4), (1, 1, 1)).build(3, 4, 0)
+        for width, rule in ((4, BP()), (8, SGR()), (12, SGR(recompute=True)))
+    }
+    return Case(cuts, torch.randn(4, 3, 8, 8), torch.arange(4))
 
 
 def test_every_rule_has_its_memory_beside_bps():
@@ -36,18 +46,27 @@ def test_every_rule_has_its_memory_beside_bps():
 
 def test_each_rule_has_the_cuts_that_suit_it():
     case = tiny()
-    assert all((case.net(rule) is case.uneven) == ("SGR" in name) for name, rule in RULES.items())
-    assert case.net(BP()) is case.even
+    width = {name: case.net(rule).local_modules[0][0].out_channels for name, rule in RULES.items()}
+    assert all((width[name] == 8) == ("SGR" in name) for name in RULES)
+    assert case.net(SGR(recompute=True)).local_modules[0][0].out_channels == 12
 
 
 def test_every_rule_has_its_time_beside_bps():
     rows = list(measure_time(Meter(samples=3, most=0.01), {"tiny": tiny}))
-    *first, double, single = [row.what for row in rows]
-    assert first == list(RULES)
-    assert [double, single] == [
-        f"SGR, {rule}, over checkpointing" for rule in ("double backward", "one module a step")
-    ]
+    names = [row.what for row in rows]
+    assert names[: len(RULES) + 1] == [*RULES, RECOMPUTED]
+    limited = ["SGR, double backward", "SGR, one module a step", RECOMPUTED]
+    assert names[len(RULES) + 1 :] == [f"{name}, over checkpointing" for name in limited]
     assert all(row.value > 0 and row.baseline_value > 0 for row in rows)
+
+
+def test_bytes_at_a_larger_scale_are_those_of_the_rules():
+    model = {"small": Network(lambda side: cifar_resnet(8, 1000, seed=0))}
+    rows = {row.what: row for row in measure_paper_scale(Meter(), model, Scale(32, 64, (3,)))}
+    assert rows["weights"].value == rows["momentum of SGD"].value > 0
+    found = [row for row in rows.values() if row.what.startswith("alive")]
+    assert {row.baseline for row in found} == {"BP", "checkpointed BP"}
+    assert all(0 < row.value < 2 * row.baseline_value for row in found)
 
 
 def test_every_form_of_the_penalty_has_its_time_beside_plain_local_learning():

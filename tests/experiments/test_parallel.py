@@ -49,7 +49,8 @@ def test_a_run_leaves_its_history_and_is_continued(capsys, tmp_path, monkeypatch
     assert len(row["accuracy"]) == 2
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "cuts.json", "history.json", "epoch-0001-module-1.pt", "epoch-0001-module-2.pt",
+        "cuts.json", "history.json", "threads.json", "epoch-0001-module-1.pt",
+        "epoch-0001-module-2.pt",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, IsolatedNetwork
+from localbook.local import SGR, ConvNet, IsolatedNetwork, PredSim
 from localbook.local.rules.sgr.rule import _drawn
 
 PATHS = ("double_backward", "forward_over_reverse")
@@ -61,3 +61,29 @@ def test_as_many_as_there_are_changes_nothing():
 def test_none_that_pays_is_refused(paying):
     with pytest.raises(ConfigError, match="at least one module has to pay"):
         SGR(1.0, modules_per_step=paying)
+
+
+@pytest.mark.parametrize("distance", ["squared", "cosine"])
+def test_a_share_of_the_samples_pays_as_all_do_on_the_average(distance):
+    net = net_of(3)
+    whole, local = (gradient(SGR(w, distance=distance), net) for w in (5.0, 0.0))
+    torch.manual_seed(1)
+    x, y = torch.randn(8, 5).double(), torch.arange(8) % 3
+    total = torch.zeros_like(whole)
+    rule, draws = SGR(5.0, distance=distance, samples_per_step=0.5), 600
+    for _ in range(draws):
+        net.zero_grad(set_to_none=True)
+        rule.gradients(net, x, y)
+        total += torch.cat([p.grad.flatten() for p in net.parameters()])
+    assert (total / draws - whole).norm() < 0.1 * (whole - local).norm()
+
+
+def test_samples_that_are_tied_together_cannot_pay_alone():
+    with pytest.raises(ConfigError, match="must be a share"):
+        SGR(samples_per_step=0.0)
+    for more in ({"distance": "relative"}, {"recompute": True}, {"loss": PredSim()}):
+        with pytest.raises(ConfigError, match="goes with the cross-entropy"):
+            SGR(samples_per_step=0.5, **more)
+    net = ConvNet((4, 4), (1, 1)).build(1, 3, 0)
+    with pytest.raises(ConfigError, match="BatchNorm ties the samples"):
+        SGR(samples_per_step=0.5).gradients(net, torch.randn(4, 1, 8, 8), torch.arange(4) % 3)

@@ -117,10 +117,12 @@ def test_what_is_edited_while_it_runs_runs_again(project, executed, monkeypatch)
 
 # What `python -m tools.book build` does, on two cores and in a project of the test's own.
 BUILD = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from tools import book
 if __name__ == "__main__":
+    # A shell starts what runs in the background deaf to interrupts, and this would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     book.ROOT = Path(sys.argv.pop())
     book.EXECUTED = book.ROOT / "executed"
     os.cpu_count = lambda: 2

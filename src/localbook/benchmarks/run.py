@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "regions": geometry.measure_regions,
     "second-derivatives": training.measure_second_derivatives,
     "step-time": training.measure_time,
+    "threads": training.measure_threads,
     "train": training.measure_train,
     "zonotope": geometry.measure_zonotope,
 }

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +27,8 @@ from localbook.local import (
     split,
     with_dgl_heads,
 )
+from localbook.local.networks import copied
+from localbook.threads import Threads
 
 METHODS = ("local", "dgl", "sgr")
 
@@ -101,17 +104,20 @@ def train_parallel(
     seed: int = 0,
     out: Path,
     resume: bool = False,
+    threads: int | None = None,
 ) -> list[Row]:
     """Train a profile's network, every module in a process; return its history.
 
     Under ``torchrun`` this is one of the processes, else it starts them. Checkpoints, the cuts and
-    the history go to a folder below ``out``.
+    the history go to a folder below ``out``. Each process computes with ``threads`` or
+    OMP_NUM_THREADS; else with one, or with its share of the cores where steps of the whole network
+    show that it is faster. Under ``torchrun``, which sets OMP_NUM_THREADS, nothing is measured.
 
     Raises
     ------
     ConfigError
         On an unknown profile or method, fewer than two modules, processes that do not fit, or
-        unfinished work without ``resume``.
+        unfinished work without ``resume`` or with other ``threads``.
     TrainingError
         When a process dies or a loss is not a number.
     """
@@ -141,12 +147,17 @@ def train_parallel(
         net = chosen.network(method, modules, cuts, train)
         options = parallel.Options(checkpoint=folder)
         rule, schedule = chosen.rule(method), chosen.schedule
+        use = Threads.kept(folder, threads, modules * replicas)
         if team is None:
+            few = train.at(slice(0, schedule.batch_size))
+            use = use.measured(partial(rule.gradients, copied(net).train(), *few))
+            use.keep(folder)
             trained = parallel.launch(
-                net, rule, train, val, schedule, seed=seed, replicas=replicas, options=options,
-                on_epoch=_show,
+                net, rule, train, val, schedule, seed=seed, replicas=replicas, threads=use.now,
+                options=options, on_epoch=_show,
             )  # fmt: skip
         else:
+            torch.set_num_threads(use.now)
             trained = parallel.train(
                 team, net, rule, train, val, schedule, seed=seed, options=options, on_epoch=_show
             )

@@ -2,7 +2,8 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments import catalogue
 from localbook.experiments.harness import Job, Outcome, Setting, differences, label, plain
+from localbook.threads import FILE, Threads, computing
 
 
 def run(
@@ -26,6 +28,8 @@ def run(
     methods: Sequence[str] | None = None,
     out: str | Path,
     resume: bool = False,
+    threads: int | None = None,
+    processes: int = 1,
 ) -> list[Path]:
     """Run an experiment at a profile and write one record for each method.
 
@@ -47,7 +51,12 @@ def run(
     out : path
         Where the records go; unfinished work is kept below ``<out>/<experiment>/.partial``.
     resume : bool
-        Continue unfinished work found there.
+        Continue unfinished work found there, with the threads it was begun with.
+    threads : int, optional
+        Of torch. If not given, as many as OMP_NUM_THREADS says; else one, or the cores' number
+        where some steps of the network show that it is faster.
+    processes : int
+        Such runs that share this machine's cores.
 
     Returns
     -------
@@ -58,7 +67,8 @@ def run(
     ------
     ConfigError
         On an unknown method, another experiment's setting, without the device the profile needs, on
-        unfinished work without ``resume``, or when a record of other settings is in the way.
+        unfinished work without ``resume`` or with other ``threads``, or when a record of other
+        settings is in the way.
     """
     origin = runs.provenance(_device(profile))  # now: the checkout may move on while this runs
     written = []
@@ -67,11 +77,26 @@ def run(
         resume=resume,
     ):  # fmt: skip
         if not path.exists():
-            outcome = catalogue.EXPERIMENTS[experiment].run(job)
+            with _threads(job, threads, processes):
+                outcome = catalogue.EXPERIMENTS[experiment].run(job)
+                origin["hardware"]["threads"] = torch.get_num_threads()
             runs.write(_record(job, outcome, origin), out)
             shutil.rmtree(job.partial, ignore_errors=True)
         written.append(path)
     return written
+
+
+@contextmanager
+def _threads(job: Job, count: int | None, processes: int) -> Iterator[None]:
+    """Let a job compute with the threads that are asked for or kept with its unfinished work."""
+    threads = Threads.kept(job.partial, count, processes)
+    threads.keep(job.partial)
+    try:
+        with computing(threads.now):
+            yield
+    finally:
+        if not _begun(job.partial):
+            shutil.rmtree(job.partial, ignore_errors=True)
 
 
 def planned(
@@ -156,12 +181,17 @@ def _device(profile: str) -> str:
 
 
 def _refuse_unfinished(jobs: list[Job], resume: bool) -> None:
-    unfinished = [job.partial for job in jobs if job.partial.exists()]
+    unfinished = [job.partial for job in jobs if _begun(job.partial)]
     if unfinished and not resume:
         raise ConfigError(
             f"unfinished work of this experiment is in {unfinished[0].parent}; "
             "add --resume to continue it, or delete that folder to start over."
         )
+
+
+def _begun(partial: Path) -> bool:
+    """Return whether there is anything to continue."""
+    return partial.exists() and any(path.name != FILE for path in partial.iterdir())
 
 
 def _refuse_another(path: Path, job: Job) -> None:

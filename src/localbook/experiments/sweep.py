@@ -6,8 +6,6 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Setting
 from localbook.experiments.runner import planned, run
@@ -27,6 +25,7 @@ class _Share:
     out: str
     method: str
     threads: int | None
+    processes: int
 
 
 def sweep(
@@ -39,6 +38,7 @@ def sweep(
     methods: Sequence[str] | None = None,
     out: str | Path,
     resume: bool = False,
+    threads: int | None = None,
     workers: int = 1,
     cluster: str | None = None,
 ) -> list[Path]:
@@ -46,10 +46,10 @@ def sweep(
 
     Parameters
     ----------
-    experiment, profile, setting, data, seeds, methods, out, resume
+    experiment, profile, setting, data, seeds, methods, out, resume, threads
         As for :func:`localbook.experiments.run`.
     workers : int
-        Processes on this machine, which share its cores evenly.
+        Processes on this machine, which share its cores evenly (``threads`` are those of each).
     cluster : str, optional
         The address of a Dask scheduler, whose workers are used instead. Each needs the data and
         this package, works in a folder ``out`` of its own or a shared one, and sends its record.
@@ -72,10 +72,19 @@ def sweep(
         experiment, profile, setting, data=data, seeds=seeds, methods=methods, out=out,
         resume=resume,
     )  # fmt: skip
-    threads = None if cluster else max(1, (os.cpu_count() or 1) // workers)
     place = None if data is None else str(data)
     shares = [
-        _Share(experiment, profile, setting, place, seeds, str(out), job.method, threads)
+        _Share(
+            experiment,
+            profile,
+            setting,
+            place,
+            seeds,
+            str(out),
+            job.method,
+            threads,
+            processes=1 if cluster else workers,
+        )
         for job, path in jobs
         if not path.exists()
     ]
@@ -96,8 +105,6 @@ def sweep(
 
 def _work(share: _Share) -> str:
     """Run one method without a display of its own; return the text of its record."""
-    if share.threads is not None:
-        torch.set_num_threads(share.threads)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         (path,) = run(
             share.experiment,
@@ -108,5 +115,7 @@ def _work(share: _Share) -> str:
             methods=[share.method],
             out=share.out,
             resume=True,
+            threads=share.threads,
+            processes=share.processes,
         )
     return path.read_text(encoding="utf-8")

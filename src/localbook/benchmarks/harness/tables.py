@@ -43,7 +43,9 @@ def caption(benchmark: Benchmark) -> str:
     """Return hardware, versions, commit, date, how quiet it was, and the command to repeat it."""
     commit = (benchmark.commit or "unknown")[:9] + ("+" if benchmark.dirty else "")
     wall = any(row.unit.endswith("on the wall") for row in benchmark.rows)
-    clock = "one thread a process, time on the wall" if wall else "one thread, processor time"
+    count = benchmark.hardware.get("threads", 1)
+    threads = "one thread" if count == 1 else f"{count} threads"
+    clock = f"{threads} a process, time on the wall" if wall else f"{threads}, processor time"
     machine, options = f"{benchmark.hardware['cpu']}, {clock}", ""
     if gpu := benchmark.hardware.get("gpu"):
         machine, options = f"{gpu}, its own clock", " --gpu"

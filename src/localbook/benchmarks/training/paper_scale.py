@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from localbook.benchmarks.harness import Meter, Row, Target, counted
-from localbook.benchmarks.training.steps import LESS, TARGET
+from localbook.benchmarks.training.steps import LESS, RECOMPUTED, TARGET
 from localbook.local import (
     BP,
     SGR,
@@ -27,7 +27,6 @@ from localbook.local import (
 
 _MIB = 2**20
 _CLASSES = 1000
-_RECOMPUTED = "SGR, recomputed"
 _CHECKPOINTED = "checkpointed BP"
 
 
@@ -73,7 +72,7 @@ COUNTED: Mapping[str, Rule] = {
     _CHECKPOINTED: CheckpointedBP(),
     "plain local": PlainLocal(),
     TARGET: SGR(0.1),
-    _RECOMPUTED: SGR(0.1, recompute=True),
+    RECOMPUTED: SGR(0.1, recompute=True),
 }
 # Times what checkpointed back-propagation holds, by the number of modules.
 _LIMITS = {4: 1.1, 8: 1.0}
@@ -104,32 +103,28 @@ def _counts(size: str, network: Network, model: nn.Module, k: int, scale: Scale)
     x = torch.zeros(2, 3, scale.side, scale.side)
     y = torch.tensor([0, _CLASSES - 1])
 
-    def cut(*shares: float) -> IsolatedNetwork:
-        parts = split(model, k, x, shares=shares).modules
+    def cut(rule: Rule) -> IsolatedNetwork:
+        parts = split(model, k, x, shares=rule.shares(k)).modules
         axis = network.channel_axis
-        return add_heads(parts, network.head, x, y, seed=0, channel_axis=axis).train()
+        net = add_heads(parts, network.head, x, y, seed=0, channel_axis=axis).train()
+        return in_blocks(net, x) if name_of[rule] == RECOMPUTED else net
 
-    even, uneven = cut(), cut(3.0, *[1.0] * (k - 1))
-    # The first module pays no penalty, so that recomputing it holds little, however long it is.
-    blocks = in_blocks(cut(2.0 * k, *[1.0] * (k - 1)), x)
+    name_of = {rule: name for name, rule in COUNTED.items()} | {BP(): "BP"}
+    nets = {name: cut(rule) for rule, name in name_of.items()}
     for precision in (None, torch.bfloat16):
         where = f"{size}, {scale.batch} of {scale.side}²" + (", bfloat16" if precision else "")
 
-        def count(rule: Rule, net: IsolatedNetwork, to: torch.dtype | None = precision) -> float:
-            return symbolic_bytes(rule, net, x, batch=scale.batch, autocast=to) / _MIB
-
-        whole = count(BP(), even)
-        alive = {
-            name: count(rule, blocks if name == _RECOMPUTED else
-                        uneven if isinstance(rule, SGR) else even)
-            for name, rule in COUNTED.items()
-        }  # fmt: skip
+        held = {
+            name: symbolic_bytes(rule, nets[name], x, batch=scale.batch, autocast=precision) / _MIB
+            for rule, name in name_of.items()
+        }
+        alive, whole = {name: held[name] for name in COUNTED}, held["BP"]
         for name, found in alive.items():
             target = Target("ratio", LESS) if name == TARGET else None
             yield counted(f"alive, {name}", where, "MiB", found, "BP", whole, target)
         limits = {} if precision else _LIMITS
         least = Target("ratio", limits[k]) if k in limits else None
         yield counted(
-            f"alive, {_RECOMPUTED}, over checkpointing", where, "MiB", alive[_RECOMPUTED],
+            f"alive, {RECOMPUTED}, over checkpointing", where, "MiB", alive[RECOMPUTED],
             _CHECKPOINTED, alive[_CHECKPOINTED], least,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from localbook.local import (
     small_vit,
     split,
 )
+from localbook.local.networks import has_batch_norm
 
 _MIB = 2**20
 _MODULES = 4
@@ -36,7 +37,14 @@ RULES: Mapping[str, Rule] = {
 }
 TARGET = "SGR, double backward"  # the rule whose memory is bounded
 LESS = 0.6  # of back-propagation's bytes
-_LIMITS = {TARGET: 2.0, "SGR, one module a step": 1.5}  # times back-propagation's step
+SAMPLED = "SGR, a quarter of the samples"  # where no BatchNorm ties them together
+RECOMPUTED = "SGR, recomputed"
+_LIMITS = {  # times back-propagation's step
+    TARGET: 2.0,
+    "SGR, one module a step": 1.6,
+    SAMPLED: 1.6,
+    RECOMPUTED: 3.5,
+}
 
 
 @dataclass(frozen=True)
@@ -45,29 +53,25 @@ class Case:
 
     Attributes
     ----------
-    even : IsolatedNetwork
-        Cut so that all modules save about the same, which is best for checkpointing and plain
-        local learning.
-    uneven : IsolatedNetwork
-        The same with three times the share for the first module, which is best for SGR: that module
-        pays no penalty.
+    cuts : mapping
+        From the shares of memory that suit a rule (:meth:`localbook.local.Rule.shares`) to the
+        network cut by them.
     x : float tensor, shape (N, 3, H, W)
     y : int64 tensor, shape (N,)
     """
 
-    even: IsolatedNetwork
-    uneven: IsolatedNetwork
+    cuts: Mapping[tuple[float, ...], IsolatedNetwork]
     x: Tensor
     y: Tensor
 
     def on(self, device: str) -> "Case":
         """Return the case on a device."""
-        nets = self.even.to(device), self.uneven.to(device)
-        return Case(*nets, self.x.to(device), self.y.to(device))
+        cuts = {shares: net.to(device) for shares, net in self.cuts.items()}
+        return Case(cuts, self.x.to(device), self.y.to(device))
 
     def net(self, rule: Rule) -> IsolatedNetwork:
         """Return the network with the cuts that suit a rule."""
-        return self.uneven if isinstance(rule, SGR) else self.even
+        return self.cuts[rule.shares(_MODULES)]
 
 
 def _resnet50(classes: int) -> nn.Module:
@@ -86,11 +90,11 @@ def _case(model: nn.Module, head: str, batch: int, side: int) -> Case:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, 3, side, side, generator=generator)
     y = torch.arange(batch) % 10
-    even, uneven = (
-        add_heads(split(model, _MODULES, x, shares=shares).modules, head, x, y, seed=0).train()
-        for shares in ((), (3.0,) + (1.0,) * (_MODULES - 1))
-    )
-    return Case(even, uneven, x, y)
+    cuts = {}
+    for shares in {rule.shares(_MODULES) for rule in (BP(), SGR(), SGR(recompute=True))}:
+        parts = split(model, _MODULES, x, shares=shares).modules
+        cuts[shares] = add_heads(parts, head, x, y, seed=0).train()
+    return Case(cuts, x, y)
 
 
 Cases = Mapping[str, Callable[[], Case]]
@@ -153,7 +157,7 @@ def _held(case: Case) -> dict[str, dict[str, float]]:
     What torch.func saves is hidden from hooks, and left out.
     """
     nets = {name: case.net(rule) for name, rule in RULES.items()}
-    accounts = account(case.even, RULES, case.x, case.y, nets=nets, repeats=1)
+    accounts = account(case.net(BP()), RULES, case.x, case.y, nets=nets, repeats=1)
     held = {}
     for found in accounts:
         saved = None if found.saved is None else found.saved.peak
@@ -169,13 +173,15 @@ def measure_time(meter: Meter, cases: Cases | None = None) -> Iterator[Row]:
     """
     for size, build in (cases or _timed(meter)).items():
         case = build().on(meter.device)
-        rules: dict[str, Rule] = {"BP": BP(), **RULES}
+        rules: dict[str, Rule] = {"BP": BP(), **RULES, RECOMPUTED: SGR(0.1, recompute=True)}
+        if not has_batch_norm(case.net(BP())):
+            rules[SAMPLED] = SGR(0.1, samples_per_step=0.25)
         times = meter.compare({name: partial(step, rule, case) for name, rule in rules.items()})
-        for name in RULES:
+        for name in list(rules)[1:]:
             limit = _LIMITS.get(name)
             target = None if limit is None else Target("ratio", limit)
             yield timed(name, size, times[name], "BP", times["BP"], target)
-        for name in _LIMITS:
+        for name in [name for name in rules if name in _LIMITS]:
             yield timed(
                 f"{name}, over checkpointing", size, times[name], _CHECKPOINTED,
                 times[_CHECKPOINTED], Target("ratio", 1.0),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,13 @@ from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.experiments.comparisons.rules import RULES, RuleOf, by_name
 from localbook.experiments.comparisons.setting import Candidate, Comparison
-from localbook.experiments.harness import TUNING_SEED, Job, Outcome, tune
+from localbook.experiments.harness import (
+    TUNING_SEED,
+    Job,
+    Outcome,
+    tune,
+    with_threads_that_pay,
+)
 from localbook.local import IsolatedNetwork, Rule, accuracy, figures, train
 from localbook.progress import Progress
 
@@ -70,7 +77,15 @@ def compare(
         net, rule, rows = trained(candidate, TUNING_SEED, setting.tuning_epochs)
         return _own_accuracy(rule, net, val, rows[-1]["accuracy"][-1])
 
-    chosen, tuning = tune(job, setting.tried(job.method), judge)
+    candidates = setting.tried(job.method)
+
+    def step() -> Callable[[], object]:
+        net = network(setting, job.method, data, TUNING_SEED).train()
+        rule = rule_of(job.method, candidates[0].get("weight", 0.0), len(net)).at(0.0)
+        return partial(rule.gradients, net, *data.at(slice(0, setting.schedule.batch_size)))
+
+    with_threads_that_pay(job, step)
+    chosen, tuning = tune(job, candidates, judge)
     history: list[Row] = []
     final: list[Row] = []
     peak = None

@@ -8,6 +8,7 @@ from localbook.experiments.harness.trials import (
     fewer_images,
     seed_by_seed,
     tune,
+    with_threads_that_pay,
 )
 from localbook.experiments.harness.unfinished import rows_once, tensors_once
 
@@ -29,4 +30,5 @@ __all__ = [
     "seed_by_seed",
     "tensors_once",
     "tune",
+    "with_threads_that_pay",
 ]

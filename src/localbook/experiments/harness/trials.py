@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
+
+import torch
 
 from localbook.arrays import Row
 from localbook.data import SPLITS, ImageSet, limited, only_classes
@@ -11,6 +14,7 @@ from localbook.errors import TrainingError
 from localbook.experiments.harness.job import Job, Outcome
 from localbook.experiments.harness.unfinished import rows_once
 from localbook.progress import Progress
+from localbook.threads import FILE, Threads
 
 TUNING_SEED = 9000
 """Of what candidates are judged by: never one of the seeds that are reported."""
@@ -57,6 +61,23 @@ def tune(
             rows += rows_once(job, f"tuning-{name}{number}", judged)
             bar.at(number, f"{rows[-1][score]}")
     return max(rows, key=lambda row: row[score])["candidate"], rows
+
+
+def with_threads_that_pay(job: Job, step: Callable[[], Callable[[], object]]) -> None:
+    """Let the rest of a job compute with more threads than one if its network's steps gain by them.
+
+    ``step`` builds a network at its full size and returns what takes one step of it.
+    """
+    if job.device != "cpu" or not (job.partial / FILE).exists():
+        return
+    threads = Threads.kept(job.partial, None)
+    if threads.now == threads.most:
+        return
+    # What does not fit, such as a batch of one, is refused in a sentence where training starts.
+    with torch.random.fork_rng(devices=[]), suppress(RuntimeError, ValueError, IndexError):
+        chosen = threads.measured(step())
+        chosen.keep(job.partial)
+        torch.set_num_threads(chosen.now)
 
 
 def seed_by_seed(

@@ -8,6 +8,7 @@ from localbook.local.networks.checks import (
     check_heads,
     check_inputs,
     check_trainable,
+    has_batch_norm,
 )
 from localbook.local.networks.dgl import dgl_head, with_dgl_heads
 from localbook.local.networks.heads import (
@@ -62,6 +63,7 @@ __all__ = [
     "cut_points",
     "dgl_head",
     "evaluating",
+    "has_batch_norm",
     "in_blocks",
     "isolated",
     "isolated_airbench",

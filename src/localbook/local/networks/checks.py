@@ -89,6 +89,14 @@ def check_heads(net: IsolatedNetwork, x: Tensor, labels: Tensor, *, soft: bool) 
     return classes[-1]
 
 
+def has_batch_norm(net: nn.Module) -> bool:
+    """Say whether a network normalises by the batch in its present mode."""
+    return any(
+        part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
+        for part in net.modules()
+    )
+
+
 def check_batch_norm(net: IsolatedNetwork, samples: int) -> None:
     """Refuse a batch of one sample where there is BatchNorm.
 
@@ -96,10 +104,7 @@ def check_batch_norm(net: IsolatedNetwork, samples: int) -> None:
     ------
     ConfigError
     """
-    if samples == 1 and any(
-        part.training and isinstance(part, nn.modules.batchnorm._BatchNorm)
-        for part in net.modules()
-    ):
+    if samples == 1 and has_batch_norm(net):
         raise ConfigError(
             "BatchNorm cannot be trained on a batch of one sample; give two or more at a time."
         )

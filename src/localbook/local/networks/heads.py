@@ -299,6 +299,8 @@ def _attention(form: Form, classes: int) -> nn.Module:
 
 
 def _class_token(form: Form, classes: int) -> nn.Module:
+    if form.axes == 2:  # the token has been taken out already
+        return nn.Sequential(nn.LayerNorm(form.channels), nn.Linear(form.channels, classes))
     if form.axes != 3:
         raise ConfigError(
             "the head 'class_token' needs tokens of shape (N, T, C), the class token first; "

@@ -1,13 +1,12 @@
 """One module as a process holds it: what its messages look like."""
 
-import copy
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.local.networks import IsolatedNetwork, copied, evaluating
 from localbook.local.parallel.channel import Form, fields, form_of, signal_of
 from localbook.local.rules import LocalRule, Rule, check_rule
 
@@ -35,7 +34,7 @@ def rule_at(rule: Rule, progress: float) -> LocalRule:
 
 def form_after(rule: LocalRule, part: IsolatedNetwork, place: tuple[int, int], form: Form) -> Form:
     """Return the form of what a module sends on, by a step on copies that leaves no trace."""
-    part = copy.deepcopy(part).train()
+    part = copied(part).train()
     message = _example(form, part)
     with torch.random.fork_rng([message["x"].device] if message["x"].is_cuda else []):
         module, head = next(part.pairs())

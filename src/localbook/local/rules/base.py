@@ -70,6 +70,10 @@ class Rule:
         """Return in how many stages a network of so many modules is trained."""
         return 1
 
+    def shares(self, modules: int) -> tuple[float, ...]:
+        """Return the shares of memory by which to :func:`localbook.local.split` for this rule."""
+        return (1.0,) * modules
+
     def scores(self, net: IsolatedNetwork, x: Tensor) -> Tensor:
         """Return the class scores (N, classes) that the rule's own classifier gives to images."""
         scores: Tensor = net(x)

@@ -23,9 +23,12 @@ class LocalLoss:
     ----------
     uses_image : bool
         Whether it looks at the image, which then has to travel with the activation. True.
+    ties_samples : bool
+        Whether one sample's part of it depends on the others. True.
     """
 
     uses_image: bool = True
+    ties_samples: bool = True
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
         """Return N times the batch's mean loss: the sum over the samples, where it is one.
@@ -55,6 +58,7 @@ class CrossEntropy(LocalLoss):
     """The cross-entropy of the head's class scores."""
 
     uses_image = False
+    ties_samples = False
 
     def __call__(self, head: nn.Module, out: Tensor, y: Tensor, image: Tensor) -> Tensor:
         """Return the sum over the samples; see :class:`LocalLoss`."""

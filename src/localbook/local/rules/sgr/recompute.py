@@ -89,7 +89,8 @@ def penalised(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     deltas[0] = gamma = x.new_empty(0)  # as large as the input, and nothing looks at it again
     tangents = _tangents(chain, inputs, direction)
     with no_autocast(x):
-        backward(loss / len(x) + (slope * tangents.pop()).sum())
+        share = torch.full_like(loss, 1 / len(x))
+        backward((loss, slope), (share, tangents.pop().to(slope.dtype)))
     total = seen.grad
     del seen, slope, direction
     while chain:
@@ -101,7 +102,7 @@ def penalised(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
             with twice.by_inputs_alone():
                 (back,) = grad(again, start, deltas.pop(), create_graph=True)
             assert total is not None
-            backward((total * again).sum() + (back * tangents.pop()).sum())
+            backward((again, back), (total.to(again.dtype), tangents.pop().to(back.dtype)))
         total = start.grad
         del again, back, start
     return Step(loss.detach(), out.detach(), delta)

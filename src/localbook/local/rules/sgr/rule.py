@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, check_batch_norm
+from localbook.local.networks import IsolatedNetwork, check_batch_norm, has_batch_norm
 from localbook.local.rules.base import LocalRule, Signal
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 from localbook.local.rules.sgr import recompute as recomputing
@@ -24,6 +26,7 @@ from localbook.local.rules.sgr.step import (
     load_forward_mode,
     plain,
     relative_distance,
+    sampled,
     squared_distance,
 )
 
@@ -76,6 +79,10 @@ class SGR(LocalRule):
         How many modules, drawn anew in every step from torch's global generator, pay the penalty;
         None for all. λ grows in proportion, so that the expected gradient stays what it is, and a
         step costs less.
+    samples_per_step : float
+        The share of a batch's samples, drawn anew for every module and step, that pay the penalty;
+        1 for all. The expected gradient stays what it is, and a step costs less. Not where samples
+        are tied together, by BatchNorm, the loss or the relative distance.
     recompute : bool
         Keep no activations but those between a module's blocks (:func:`localbook.local.blocks`),
         and compute the others again, as gradient checkpointing does: the same gradients for less
@@ -107,6 +114,7 @@ class SGR(LocalRule):
     derivative: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
     modules_per_step: int | None = None
+    samples_per_step: float = 1.0
     recompute: bool = False
     compiler: Compiler | None = None
 
@@ -125,6 +133,21 @@ class SGR(LocalRule):
         if self.recompute and self.derivative != "double_backward":
             raise ConfigError(
                 f"recompute=True goes with derivative='double_backward', not '{self.derivative}'."
+            )
+        if not 0 < self.samples_per_step <= 1:
+            raise ConfigError(
+                f"samples_per_step={self.samples_per_step} must be a share of the batch, above 0 "
+                "and at most 1; for none, use PlainLocal."
+            )
+        if self.samples_per_step < 1 and (
+            self.loss.ties_samples
+            or self.distance == "relative"
+            or self.recompute
+            or self.derivative != "double_backward"
+        ):
+            raise ConfigError(
+                "samples_per_step goes with the cross-entropy, a distance that is a mean over the "
+                "samples, and double backward without recomputing; leave it at 1 otherwise."
             )
         if self.derivative == "forward_over_reverse":
             load_forward_mode()
@@ -151,12 +174,18 @@ class SGR(LocalRule):
         return self.derivative == "forward_over_reverse"
 
     def compiled(self, backend: str) -> "SGR":
-        """Return the rule with every module's step compiled as a whole, unless it recomputes."""
-        return self if self.recompute else replace(self, compiler=Compiler(backend))
+        """Return the rule with every module's step compiled as a whole, if it is one step."""
+        if self.recompute or self.samples_per_step < 1:
+            return self
+        return replace(self, compiler=Compiler(backend))
 
     def at(self, progress: float) -> "SGR":
         """Return the rule with the weight its schedule gives when a share of training is over."""
         return replace(self, weight=self.weight(progress)) if callable(self.weight) else self
+
+    def shares(self, modules: int) -> tuple[float, ...]:
+        """Return a large share for the first module, which pays no penalty; see ``Rule``."""
+        return (2.0 * modules if self.recompute else 3.0, *(1.0,) * (modules - 1))
 
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add gradients for one batch; see :class:`localbook.local.rules.Rule`.
@@ -168,6 +197,11 @@ class SGR(LocalRule):
             meets BatchNorm.
         """
         check(net, x)
+        if self.samples_per_step < 1 and has_batch_norm(net):
+            raise ConfigError(
+                "BatchNorm ties the samples of a batch together, so no part of them can pay alone: "
+                "leave samples_per_step at 1, or take modules_per_step=1."
+            )
         weights = tuple(self._weight((number, len(net))) for number in range(len(net)))
         if self.modules_per_step is not None:
             weights = _drawn(weights, self.modules_per_step)
@@ -182,16 +216,22 @@ class SGR(LocalRule):
         task = Task(module, head, module_loss(self.loss, place), signal.y, signal.image)
         x = signal.x.detach()  # gradient isolation: nothing flows back across this line
         take: Callable[..., Step]
-        values: tuple[Tensor | float, ...]
+        values: tuple[Any, ...]
         if signal.delta is None or weight == 0:
             take, values = recomputing.plain if self.recompute else plain, (x,)
+        elif self.samples_per_step < 1:
+            take = partial(sampled, share=self.samples_per_step)
+            values = (x, signal.delta, partial(_times, weight, self._distance()))
         else:
-            distance = DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
+            distance = self._distance()
             way = recomputing.penalised if self.recompute else DERIVATIVES[self.derivative]
             take = Penalised(way, distance)
             values = (x, signal.delta, weight)
         step = self.compiler.step(take, task, *values) if self.compiler else take(task, *values)
         return step.loss / len(x), replace(signal, x=step.out, delta=step.delta)
+
+    def _distance(self) -> Penalty:
+        return DISTANCES[self.distance] if isinstance(self.distance, str) else self.distance
 
     def _weight(self, place: tuple[int, int]) -> float:
         number, modules = place
@@ -207,6 +247,10 @@ class SGR(LocalRule):
                 "or exactly one for each."
             )
         return self.weight[number]
+
+
+def _times(weight: float, distance: Penalty, gamma: Tensor, target: Tensor) -> Tensor:
+    return weight * distance(gamma, target)
 
 
 def _drawn(weights: tuple[float, ...], count: int) -> tuple[float, ...]:

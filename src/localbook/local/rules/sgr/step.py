@@ -133,6 +133,28 @@ def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> 
     return Step(loss.detach(), out.detach(), delta.detach())
 
 
+def sampled(task: Task, x: Tensor, target: Tensor, penalty: Penalty, share: float) -> Step:
+    """Add the gradients of the local loss, and those of the penalty on a share of the samples.
+
+    They are drawn from torch's global generator. For a penalty that is a mean over samples which
+    do not depend on each other the expected gradient is that of all of them.
+    """
+    step = plain(task, x)
+    rows = torch.randperm(len(x))[: max(1, round(share * len(x)))].to(x.device)
+    some = Task(task.module, task.head, task.local, task.y[rows], task.image[rows])
+    start = x[rows].requires_grad_()
+    twice = DifferentiableTwice()
+    with twice:
+        out = some.module(start)
+        loss = some.loss(out)
+    with no_autocast(x):
+        with twice.by_inputs_alone():
+            (delta,) = grad(loss, out, create_graph=True)
+            (gamma,) = grad(out, start, delta, create_graph=True)
+        backward(penalty(precise(gamma), precise(target[rows])))
+    return step
+
+
 def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     """Add the gradients of local loss and penalty by a Jacobian-vector product of the gradient.
 
