@@ -57,14 +57,14 @@ class ConvexSetting:
     points: int = 14
     beta: float = 0.02
     rhos: tuple[float, ...] = (0.01, 0.1, 1.0)
-    steps: tuple[int, ...] = (10, 30, 100, 300, 1000, 3000)
+    steps: tuple[int, ...] = (10, 30, 100, 300, 1000, 2000)
     counts: tuple[int, ...] = (4, 8, 16, 32, 64, 128)
     widths: tuple[int, ...] = (2, 4, 8, 16, 32)
-    restarts: int = 5
-    adam_steps: int = 4000
+    restarts: int = 3
+    adam_steps: int = 2000
     timed_points: int = 30
     arcs: int = 30
-    eps: tuple[float, ...] = (0.04, 0.08, 0.12, 0.2)
+    eps: tuple[float, ...] = (0.08, 0.2)
 
 
 def draw(setting: ConvexSetting, seed: int) -> dict[str, Samples]:
@@ -81,7 +81,7 @@ def draw(setting: ConvexSetting, seed: int) -> dict[str, Samples]:
         y = np.maximum(convex.with_ones(x) @ w.T, 0) @ alpha
         y += 0.1 * rng.normal(size=count) * (split != "test")
         splits[split] = Samples(x, y, "a teacher of four ReLUs in the plane, drawn")
-    for split, count in (("arcs", setting.arcs), ("arcs-test", _SPARE // 5)):
+    for split, count in (("arcs", setting.arcs), ("arcs-test", _SPARE // 10)):
         label = np.where(np.arange(count) % 2, 1.0, -1.0)
         angle = np.pi * rng.random(count)
         x = np.stack([np.cos(angle) + label / 2, label * (0.25 - np.sin(angle))], axis=1)
@@ -151,7 +151,7 @@ def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
         return _timed(convex.with_ones(splits["timed"].x), splits["timed"].y, setting.beta), []
     X, y, beta = convex.with_ones(splits["train"].x), splits["train"].y, setting.beta
     D = convex.patterns(X)
-    optimum, bound = convex.solve(X, y, D, beta, gap=0.002)
+    optimum, bound = convex.solve(X, y, D, beta, gap=0.005)
     best = optimum.objective(X, y, beta)
     rows = [
         row | {"excess": round(found.objective(X, y, beta) / best - 1, 6)}
@@ -182,7 +182,7 @@ def _by_admm(setting: ConvexSetting, X: Floats, y: Floats, D: Any, seed: int) ->
 def _by_patterns(setting: ConvexSetting, X: Floats, y: Floats, D: Any, seed: int) -> Any:
     for count in setting.counts:
         some = convex.sampled_patterns(X, count, seed)
-        for found, _ in islice(convex.improving(X, y, some, setting.beta), 15):
+        for found, _ in islice(convex.improving(X, y, some, setting.beta), 10):
             blocks = found
         yield {"count": count}, blocks
 
@@ -251,7 +251,7 @@ def _timed(X: Floats, y: Floats, beta: float) -> Row:
 
 
 def _convex(x: Floats, y: Floats, eps: float, seed: int) -> convex.Blocks:
-    return convex.robust(x, y, eps, _DECAY, steps=2000)
+    return convex.robust(x, y, eps, _DECAY, steps=1000)
 
 
 def _adversarial(x: Floats, y: Floats, eps: float, seed: int) -> convex.Blocks:
@@ -264,7 +264,7 @@ def _adversarial(x: Floats, y: Floats, eps: float, seed: int) -> convex.Blocks:
         return worst.sum()
 
     X, sides = convex.with_ones(boxes.reshape(-1, 2)), np.repeat(y, boxes.shape[1])
-    how: Row = {"restarts": 1, "steps": 2000, "seed": seed}
+    how: Row = {"restarts": 1, "steps": 1000, "seed": seed}
     return by_adam(X, sides, _DECAY, 30, loss=loss, **how)[0]
 
 
