@@ -240,7 +240,8 @@ def _adversarial(x: Floats, y: Floats, eps: float, seed: int) -> convex.Blocks:
     def slope(out: Floats, y: Floats) -> Floats:
         lead = (y * out).reshape(len(out), *boxes.shape[:2])
         worst = (lead == lead.min(axis=2, keepdims=True)) & (lead < 1)
-        return -y * worst.reshape(out.shape) / len(boxes)
+        found: Floats = -y * worst.reshape(out.shape) / len(boxes)
+        return found
 
     return by_adam(X, sides, _DECAY, 30, restarts=1, steps=5000, seed=seed, slope=slope)[0]
 
