@@ -118,14 +118,14 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 BARE = """
 import sys
-for name in ("tqdm", "pandas", "sklearn", "matplotlib", "scipy", "IPython"):
+for name in ("pandas", "sklearn", "matplotlib", "IPython"):
     sys.modules[name] = None
 from localbook.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_run_needs_only_torch_torchvision_and_numpy(tmp_path):
+def test_run_needs_only_what_the_package_depends_on(tmp_path):
     for number in range(200):
         file = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -136,4 +136,4 @@ def test_run_needs_only_torch_torchvision_and_numpy(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert len(list((tmp_path / "out").rglob("*.json"))) == 3
-    assert "sgr lr0.05-weight3-seed0: 12/12 epoch accuracy" in done.stderr
+    assert "12/12" in done.stderr

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 
-from tests.browser.visits import settle
+from tests.browser.visits import PHONE, settle
 from tools import book
 
 
@@ -66,3 +66,59 @@ def test_polytopes_turn_and_turn_back(page: Page, origin: str, place: str) -> No
         assert drawn(figure) != turned
         picture.press("Home")
         assert picture.inner_html() == at_home
+
+
+def test_the_door_moves_by_itself_only_if_that_is_wanted(
+    context: BrowserContext, origin: str
+) -> None:
+    for wish, moves in (("no-preference", True), ("reduce", False)):
+        page = context.new_page()
+        page.emulate_media(reduced_motion=wish)  # type: ignore[arg-type]
+        page.goto(f"{origin}/book/index.html")
+        button, range_ = page.locator(".lb-door button"), page.locator(".lb-door input")
+        if moves:
+            button.get_by_text("Play").wait_for()  # at its end
+        assert button.inner_text() == "Play"
+        assert range_.input_value() == range_.get_attribute("max")
+        before = page.locator(".lb-door svg").first.screenshot()
+        range_.press("Home")
+        assert page.locator(".lb-door output").inner_text() == "0"
+        assert range_.get_attribute("aria-valuetext") == "step 0"
+        assert page.locator(".lb-door svg").first.screenshot() != before
+        page.close()
+
+
+def test_the_map_of_the_neighbours_answers_to_the_keyboard(page: Page, origin: str) -> None:
+    page.goto(f"{origin}/book/neighbours/index.html")
+    settle(page)
+    papers = page.locator(".street a[data-paper]").all()
+    assert len(papers) == 25
+    for paper in papers:
+        paper.focus()
+        said = page.locator(".street-said").inner_text()
+        name, claim = (paper.get_attribute("aria-label") or "").split(": ", 1)
+        assert said.startswith(f"{name}. {claim[:12]}")
+        assert "Our verdict" in said
+    papers[0].press("Enter")
+    assert page.url.split("#")[-1] == papers[0].get_attribute("data-paper") or "#" not in page.url
+
+
+def test_no_name_on_the_map_lies_on_another(page: Page, origin: str) -> None:
+    page.goto(f"{origin}/book/neighbours/index.html")
+    settle(page)
+    boxes = [text.bounding_box() for text in page.locator(".street text").all()]
+    for i, one in enumerate(boxes):
+        for other in boxes[:i]:
+            assert one
+            assert other
+            across = min(one["x"] + one["width"], other["x"] + other["width"])
+            down = min(one["y"] + one["height"], other["y"] + other["height"])
+            over = across - max(one["x"], other["x"]), down - max(one["y"], other["y"])
+            assert min(over) <= 1
+
+
+def test_on_a_phone_the_list_stands_for_the_map(page: Page, origin: str) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(f"{origin}/book/neighbours/index.html")
+    assert not page.locator(".street-map").is_visible()
+    assert page.locator("main li a[id]").count() == 25

@@ -115,3 +115,12 @@ def test_check_decodes_everything(folder):
     (folder / "test" / "cat" / "000.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"000\.png is truncated"):
         data.check(folder)
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_images_are_read(tmp_path):
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "0.png").write_bytes(b"no image")
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"cannot be kept in .*cache.*set LOCALBOOK_DATA"):
+        data.load(tmp_path / "set", "train", root=tmp_path / "cache")

@@ -1,6 +1,8 @@
 """Modes, depths and damage of image files: the right numbers, or one sentence."""
 
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -61,6 +63,33 @@ def test_modes_depths_and_transparency(load, image, suffix, right, said):
     assert np.array_equal(images[0].transpose(1, 2, 0), right)
     assert said in words
     assert bool(said) == bool(words)
+
+
+def png(kind, levels, clear):
+    """Return a PNG file of 16 bits a channel with one transparent level: Pillow writes none."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    head = struct.pack(">IIBBBBB", levels.shape[1], len(levels), 16, kind, 0, 0, 0)
+    parts = {b"IHDR": head, b"tRNS": clear, b"IDAT": zlib.compress(rows), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
+        for name, part in parts.items()
+    )
+
+
+def test_the_transparent_level_of_16_bits(tmp_path, heard):
+    grey = RAMP.copy()
+    for side in data.SPLITS:
+        (tmp_path / "set" / side / "a").mkdir(parents=True)
+        file = tmp_path / "set" / side / "a" / "0.png"
+        file.write_bytes(png(0, grey, struct.pack(">H", grey[0, 3])))
+    sets, words = heard(tmp_path / "set")
+    right = EIGHT.copy()
+    right[0, 3] = 255
+    assert np.array_equal(sets[2].images[0, 0], right)
+    assert CLEAR in words
+    file.write_bytes(png(2, np.dstack([grey] * 3), struct.pack(">HHH", 9, 9, 9)))
+    with pytest.raises(DataError, match="save it with an alpha channel"):
+        data.load(tmp_path / "set", "test")
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)

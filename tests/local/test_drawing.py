@@ -122,7 +122,7 @@ def test_one_group_if_nothing_is_asked_for():
     [
         ({"bias_rate": 0.0}, "bias_rate=0.0 must be larger than zero"),
         ({"lr": 0.0}, "lr=0.0 must be larger than zero"),
-        ({"ends": (0.2, 1.5)}, "shares between 0 and 1"),
+        ({"ends": (0.2, 1.5)}, "must be between 0 and 1"),
         ({"stem": -1.0}, "stem=-1.0 must be a number"),
     ],
 )

@@ -62,6 +62,11 @@ class NoGrad(nn.Module):
         return (x / scale).sin() * x
 
 
+class NormalisedPadding(nn.Module):
+    def forward(self, x):
+        return F.normalize(F.pad(x, (0, 0, 0, 1)), dim=-1)
+
+
 class SharedKeys(nn.Module):
     def __init__(self):
         super().__init__()
@@ -216,6 +221,7 @@ LAYERS = {
         VECTOR,
     ),
     "normalize": (lambda: Call(F.normalize), VECTOR),
+    "normalize, padded": (NormalisedPadding, TOKENS),
     "norm": (lambda: Call(lambda x: torch.linalg.vector_norm(x, dim=1, keepdim=True)), VECTOR),
     "einsum": (lambda: Call(lambda x: torch.einsum("nij,nkj->nik", x, x)), TOKENS),
     "no_grad": (NoGrad, VECTOR),
@@ -225,6 +231,7 @@ LAYERS = {
 
 FORMULAS = {  # where PyTorch has no second derivative, or one that contradicts its first
     nn.Hardsigmoid: lambda layer, x: F.relu6(x + 3) / 6,
+    NormalisedPadding: lambda layer, x: F.pad(F.normalize(x, dim=-1), (0, 0, 0, 1)),
     nn.PReLU: lambda layer, x: torch.where(
         x > 0, x, layer.weight.view(-1, *[1] * (x.ndim - 2)) * x
     ),

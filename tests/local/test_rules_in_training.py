@@ -70,7 +70,7 @@ CASES: dict[str, tuple[Rule, Callable[[], IsolatedNetwork]]] = {
     "bp-free sgr": (BPFreeSGR(0.1), net),
     "feedback alignment": (FeedbackAlignment(), net),
     "direct feedback": (DirectFeedbackAlignment(), net),
-    "forward-forward": (ForwardForward(CLASSES), lambda: with_length_norm(net())),
+    "forward-forward": (ForwardForward(CLASSES, goodness="mean"), lambda: with_length_norm(net())),
     "noprop": (NoProp(), noprop),
 }
 

@@ -1,4 +1,5 @@
 import copy
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations, pairwise
@@ -204,7 +205,15 @@ def test_shares_give_the_first_module_more() -> None:
 FAMILIES = (  # the smallest of each; 75 of 80 were tried once, see split
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
     *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf"),
-    *("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11", "vit_b_32"),
+    *(
+        "resnet18",
+        "shufflenet_v2_x0_5",
+        "squeezenet1_1",
+        "swin_t",
+        "swin_v2_t",
+        "vgg11",
+        "vit_b_32",
+    ),
 )
 WITHOUT_AUX = {"aux_logits": False, "init_weights": False}
 MORE = {
@@ -342,6 +351,18 @@ class Counting(nn.Module):
 def test_models_of_another_form_are_refused(model: type[nn.Module], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         split(model(), 1, torch.randn(5, 4))
+
+
+def test_a_look_at_a_model_keeps_no_activations() -> None:
+    def tensors() -> int:
+        gc.collect()
+        return sum(type(held) is Tensor for held in gc.get_objects())
+
+    model, x = cifar_resnet(8, seed=0), torch.zeros(2, 3, 8, 8)
+    split(model, 2, x)
+    before = tensors()
+    split(model, 2, x)
+    assert tensors() <= before
 
 
 class Tied(nn.Module):

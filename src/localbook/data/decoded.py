@@ -4,8 +4,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localbook.data.imageset import holdout
+from localbook.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def remembered(store: Path, key: str, read: Callable[[], Decoded]) -> Decoded:
     """
     folder = store / key
     if not (folder / "meta.json").is_file():
-        _keep(folder, read())
+        _keep(folder, read)
     meta = json.loads((folder / "meta.json").read_text())
     return Decoded(
         np.load(folder / "images.npy", mmap_mode="r"),
@@ -93,14 +94,28 @@ def digests(data: Decoded, published: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _keep(folder: Path, data: Decoded) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+@contextmanager
+def _writing(store: Path) -> Iterator[None]:
     try:
-        np.save(partial / "images.npy", data.images)
-        np.save(partial / "labels.npy", data.labels)
+        yield
+    except OSError as error:
+        raise DataError(
+            f"decoded images cannot be kept in {store} ({error.strerror}); set LOCALBOOK_DATA to "
+            "a folder that can be written to."
+        ) from error
+
+
+def _keep(folder: Path, read: Callable[[], Decoded]) -> None:
+    with _writing(folder.parent):  # before the images are read, which may take long
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+    try:
+        data = read()
         meta = {name: getattr(data, name) for name in ("class_names", "sizes", "notes", "digests")}
-        (partial / "meta.json").write_text(json.dumps(meta))
+        with _writing(folder.parent):
+            np.save(partial / "images.npy", data.images)
+            np.save(partial / "labels.npy", data.labels)
+            (partial / "meta.json").write_text(json.dumps(meta))
         if not (folder / "meta.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)  # what was half deleted
         with suppress(OSError):  # another process was first

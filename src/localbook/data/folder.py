@@ -105,13 +105,20 @@ def _decode_one(file: str, centre_crop: int | None) -> tuple[NDArray[np.uint8], 
 
 def _plain(image: Image.Image, file: str, seen: list[str]) -> Image.Image:
     """Return an upright image of mode L or RGB."""
+    if "transparency" in image.info and any(
+        tile[3] == "RGB;16B" for tile in getattr(image, "tile", ())
+    ):
+        raise DataError(
+            f"{file} has 16 bits a channel and one transparent colour, which 8 bits cannot tell "
+            "from its neighbours; save it with an alpha channel."
+        )
     whole = image.format in ("PNG", "PPM")  # 16 bits, though Pillow may say mode I
     if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
         seen.append(_TURNED)
         image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         seen.append(_DEEP)
-        image = _eight_bits(image, file, image.mode != "I" or whole)
+        image = _eight_bits(image, file, image.mode != "I" or whole, seen)
     mode = image.mode
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("LA" if mode == "La" else mode).convert("RGBA")
@@ -126,7 +133,7 @@ def _plain(image: Image.Image, file: str, seen: list[str]) -> Image.Image:
     return image
 
 
-def _eight_bits(image: Image.Image, file: str, known: bool) -> Image.Image:
+def _eight_bits(image: Image.Image, file: str, known: bool, seen: list[str]) -> Image.Image:
     """Scale 16 bits, or floats from 0 to 1, to 0..255; wider integers have no known white."""
     if not known:
         raise DataError(
@@ -135,6 +142,10 @@ def _eight_bits(image: Image.Image, file: str, known: bool) -> Image.Image:
         )
     levels = np.asarray(image)
     top = 1 if image.mode == "F" else 65535
+    clear = levels == image.info.get("transparency", -1)  # the one level that a PNG may name
+    if clear.any():
+        seen.append(_CLEAR)
+        levels = np.where(clear, top, levels)
     low, high = levels.min(), levels.max()
     if not 0 <= low <= high <= top:  # nor NaN
         raise DataError(

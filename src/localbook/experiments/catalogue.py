@@ -6,6 +6,7 @@ results on a CUDA device.
 
 from collections.abc import Mapping
 
+from localbook import neighbours
 from localbook.errors import ConfigError
 from localbook.experiments.attacks import (
     TROPICAL_ATTACK,
@@ -56,6 +57,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
 

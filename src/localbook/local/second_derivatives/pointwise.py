@@ -1,7 +1,8 @@
 """Activations of which PyTorch lacks a derivative, or has a wrong one, by formulas that have all.
 
-PyTorch has no second derivative of Hardsigmoid, makes Mish's NaN for large inputs, and takes
-PReLU's at exactly zero from the other side than its first.
+PyTorch has no second derivative of Hardsigmoid, makes Mish's NaN for large inputs and that of
+normalised vectors of zeros (such as Swin v2's keys where windows are padded), and takes PReLU's at
+exactly zero from the other side than its first.
 """
 
 from typing import Any
@@ -26,6 +27,17 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if weight.numel() > 1 and input.ndim > 1:
         weight = weight.view(1, -1, *[1] * (input.ndim - 2))
     return torch.where(input > 0, input, weight * input)
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
+    """Return x / max(|x|, eps), which is linear, with no second derivative, where |x| is small."""
+    if p != 2 or out is not None:
+        return F.normalize(input, p, dim, eps, out)
+    small = input.detach().norm(2, dim, keepdim=True) <= eps
+    length = torch.where(small, torch.ones_like(input), input).norm(2, dim, keepdim=True)
+    return input / torch.where(small, eps, length)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -61,7 +73,12 @@ def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
     return input.copy_(result) if inplace else result
 
 
-TWICE: dict[Any, Any] = {F.hardsigmoid: hardsigmoid, F.mish: mish, torch.prelu: prelu}
+TWICE: dict[Any, Any] = {
+    F.hardsigmoid: hardsigmoid,
+    F.mish: mish,
+    F.normalize: normalize,
+    torch.prelu: prelu,
+}
 FORWARD: dict[Any, Any] = {
     **TWICE,
     torch.dropout: dropout,

@@ -40,7 +40,9 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     ------
     ConfigError
         If a layer is of another kind or in training mode, the input shape is needed or wrong, or
-        the model computes something else than its layers in turn.
+        the model computes something else than its layers in turn. Attacks evaluate a model in
+        whatever mode it is, for a moment; what is read here is kept, and should decide as the model
+        goes on to do.
 
     Examples
     --------
