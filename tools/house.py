@@ -27,8 +27,13 @@ Box = tuple[float, float, float, float]  # left, top, width, height
 
 
 def rooms(path: Path) -> tuple[str, ...]:
-    """Return the part that a file of the library belongs to, and the room in it, if any."""
+    """Return the part that a file of the library belongs to, and the room in it, if any.
+
+    The harness of the experiments is a part: neighbours stand on it, and experiments on them.
+    """
     parts = path.relative_to(SOURCE).with_suffix("").parts
+    if parts[:2] == ("experiments", "harness"):
+        return ("harness",)
     return parts[:2] if len(parts) > 1 and parts[1] != "__init__" else parts[:1]
 
 

@@ -1,4 +1,5 @@
 import copy
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations, pairwise
@@ -350,6 +351,18 @@ class Counting(nn.Module):
 def test_models_of_another_form_are_refused(model: type[nn.Module], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         split(model(), 1, torch.randn(5, 4))
+
+
+def test_a_look_at_a_model_keeps_no_activations() -> None:
+    def tensors() -> int:
+        gc.collect()
+        return sum(type(held) is Tensor for held in gc.get_objects())
+
+    model, x = cifar_resnet(8, seed=0), torch.zeros(2, 3, 8, 8)
+    split(model, 2, x)
+    before = tensors()
+    split(model, 2, x)
+    assert tensors() <= before
 
 
 class Tied(nn.Module):

@@ -104,7 +104,8 @@ def test_every_recorded_experiment_is_listed_with_its_command():
     records = runs.load(folder=book.ROOT / "data" / "runs")
     text = trust.run_table(records)
     for record in records:
-        assert f"localbook run {record.experiment} --profile {record.profile} --data " in text
+        words = f"localbook run {record.experiment} --profile {record.profile}"
+        assert (f"{words} --data " if "data" in record.config["setting"] else words) in text
         assert f"`{record.method}`" in text
 
 

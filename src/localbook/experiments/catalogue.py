@@ -6,6 +6,7 @@ results on a CUDA device.
 
 from collections.abc import Mapping
 
+from localbook import neighbours
 from localbook.errors import ConfigError
 from localbook.experiments.attacks import (
     TROPICAL_ATTACK,
@@ -54,6 +55,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
 

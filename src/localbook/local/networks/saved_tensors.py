@@ -77,7 +77,7 @@ class _Kept:
     """What autograd holds in place of a saved tensor; it dies when autograd drops it."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+        self.tensor = tensor.detach()  # an output's graph would hold this, and this the graph
         self._version = tensor._version
 
     def unpacked(self) -> Tensor:

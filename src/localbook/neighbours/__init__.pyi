@@ -1,0 +1,3 @@
+from . import xor_grokking
+
+__all__ = ["xor_grokking"]
