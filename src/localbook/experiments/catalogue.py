@@ -26,6 +26,7 @@ from localbook.experiments.comparisons import (
     IMAGENET_RATES,
     IMAGENET_SUBSET,
     SGR_ABLATION,
+    SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
@@ -37,6 +38,7 @@ PROFILES = ("quick", "cpu", "gpu")
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
+    "sgr-shares": SGR_SHARES,
     "bp-free-digits": BP_FREE_DIGITS,
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,

@@ -2,6 +2,7 @@
 
 from localbook.experiments.comparisons.ablation import (
     SGR_ABLATION,
+    SGR_SHARES,
     VARIANTS,
     shuffled_target,
     zero_target,
@@ -41,6 +42,7 @@ __all__ = [
     "IMAGE_SLICES",
     "LOSSES",
     "SGR_ABLATION",
+    "SGR_SHARES",
     "SOURCE",
     "VARIANTS",
     "Comparison",

@@ -42,6 +42,7 @@ VARIANTS: Mapping[str, Callable[[float, int], Rule]] = {
     "relative": lambda weight, modules: SGR(weight, "relative"),
     "cosine": lambda weight, modules: SGR(weight, "cosine"),
     "one-at-a-time": lambda weight, modules: SGR(weight, modules_per_step=1),
+    "quarter-of-samples": lambda weight, modules: SGR(weight, samples_per_step=0.25),
     "early": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n <= modules, weight)),
     "late": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n > modules, weight)),
     "zero-target": lambda weight, modules: SGR(weight, zero_target),
@@ -55,6 +56,7 @@ def _rule(method: str, weight: float, modules: int) -> Rule:
 
 _SQUARED = re.compile("lambda-.*")  # one λ of its own, under the squared distance
 _LAMBDAS = (0.1, 1.0, 10.0, 100.0)
+_SHARES = ("squared", "one-at-a-time", "quarter-of-samples")  # the last one not under BatchNorm
 _LARGE = ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1))
 _COLOUR = Augment(crop=4, flip=True)
 
@@ -67,7 +69,7 @@ _CPU = Comparison(
     data="digits",
     model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
     schedule=Schedule(epochs=25, batch_size=64, lr=0.05),
-    methods=_methods(VARIANTS, _LAMBDAS),
+    methods=_methods((name for name in VARIANTS if name not in _SHARES[2:]), _LAMBDAS),
     weights=_LAMBDAS,
     tuning_epochs=25,
     seeds=5,
@@ -93,6 +95,28 @@ SGR_ABLATION = Experiment(
             schedule=Schedule(epochs=60, batch_size=256, lr=0.2, augment=_COLOUR),
             tuning_epochs=15,
             seeds=3,
+        ),
+    },
+    partial(compare, rule_of=_rule),
+)
+
+# What it costs in accuracy that only a share of the modules or of the samples pays.
+SGR_SHARES = Experiment(
+    {
+        "quick": replace(
+            _CPU,
+            model=ConvNet((8,) * 4, (1, 2, 1, 1), norm="none"),
+            schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
+            methods=("local", *_SHARES),
+            weights=(3.0,),
+            tuning_epochs=0,
+            seeds=2,
+        ),
+        "cpu": replace(
+            _CPU,
+            model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1), norm="none"),
+            methods=("local", *_SHARES),
+            seeds=10,
         ),
     },
     partial(compare, rule_of=_rule),
