@@ -18,6 +18,7 @@ from docutils.nodes import make_id
 
 from localbook import benchmarks, runs
 from localbook.runs import Record
+from tools import targets
 
 CLAIMS = ("local-learning", "tropical-geometry")
 CONFIRMED = ("yes", "confirmed")
@@ -43,7 +44,9 @@ def write(executed: Path, root: Path, folder: Path) -> None:
         (folder / f"open-{part}.md").write_text(claims(node, page, confirmed=False))
     records = runs.load(folder=root / "data" / "runs")
     files = sorted((root / "data" / "benchmarks").glob("*.json"))
-    (folder / "benchmarks.md").write_text(benchmark_tables([benchmarks.read(f) for f in files]))
+    measured = [benchmarks.read(file) for file in files]
+    (folder / "targets.md").write_text(targets.picture(measured))
+    (folder / "benchmarks.md").write_text(benchmark_tables(measured))
     (folder / "runs.md").write_text(run_table(records))
     times = {k: v for k, v in read_times(executed).items() if (root / k).is_file()}
     (folder / "times.md").write_text(time_table(times))
@@ -75,7 +78,7 @@ def claims(node: Any, page: str, *, confirmed: bool = True) -> str:
     """
     header = ("the paper's claim, put shortly", "what was checked", "verdict", "shown in")
     rows: list[tuple[str, ...]] = []
-    for claim, *others in _decided(node, page):
+    for claim, *others in decided(node, page):
         if confirmed or others[1] not in CONFIRMED:
             rows.append((claim, *others))
     said = [claim for claim, *_ in rows]
@@ -83,7 +86,8 @@ def claims(node: Any, page: str, *, confirmed: bool = True) -> str:
                           for i, row in enumerate(rows)])  # fmt: skip
 
 
-def _decided(node: Any, page: str) -> list[tuple[str, ...]]:
+def decided(node: Any, page: str) -> list[tuple[str, ...]]:
+    """Return claim, what was checked, verdict and link for each row of a chapter's table."""
     texts = [cell.source for cell in node.cells if cell.cell_type == "markdown"]
     stated = _numbered(next(text for text in texts if text.startswith("## The question")))
     anchors = _sections(texts)
@@ -125,21 +129,27 @@ def _verdicts(node: Any) -> list[list[str]]:
 
 
 def benchmark_tables(found: list[benchmarks.Benchmark]) -> str:
-    """Return how many targets each benchmark has met, what falls short, and then each in full."""
+    """Return how many targets each benchmark met; what falls short, and each in full, unfold."""
     header = ("benchmark", "targets", "met", "missed", "too noisy to tell")
     counts = []
     for b in found:
         verdicts = [v for row in b.rows if (v := row.verdict(b.noise))]
         words = [str(verdicts.count(w)) for w in ("met", "missed", "too noisy to tell")]
         counts.append((f"`{b.name}`", str(len(verdicts)), *words))
-    parts = [table(header, counts), "### What falls short\n"]
+    parts = []
     for b in found:
         short = [row for row in b.rows if row.verdict(b.noise) not in ("met", "")]
         if short:
             parts.append(f"`{b.name}`\n\n{benchmarks.table(replace(b, rows=short))}\n")
+    parts = [table(header, counts), folded("What falls short", "\n".join(parts))]
     for b in found:
-        parts.append(f"### {b.name}\n\n{benchmarks.table(b)}\n\n{benchmarks.caption(b)}\n")
+        parts.append(folded(f"`{b.name}`", f"{benchmarks.table(b)}\n\n{benchmarks.caption(b)}"))
     return "\n".join(parts)
+
+
+def folded(title: str, text: str) -> str:
+    """Return a text that a reader unfolds."""
+    return f"::::{{dropdown}} {title}\n{text}\n::::\n"
 
 
 def run_table(records: list[Record]) -> str:
@@ -152,8 +162,11 @@ def run_table(records: list[Record]) -> str:
         note = html.escape(runs.caption(group), quote=False)
         note, command = note.split("Again: ", 1)
         parts.append(
-            f"### {name[0]}, {name[1]}\n\n{methods}; {minutes:.0f} minutes in all. {note}\n\n"
-            f"```bash\n{command} --out my-runs\n```\n"
+            folded(
+                f"{name[0]}, {name[1]}",
+                f"{methods}; {minutes:.0f} minutes in all. {note}\n\n"
+                f"```bash\n{command} --out my-runs\n```",
+            )
         )
     return "\n".join(parts)
 

@@ -108,3 +108,11 @@ def test_symbolic_counts_are_the_real_ones(name):
         net = rule.prepared(net)
     net = local.in_blocks(net, x).train()
     assert local.symbolic_bytes(rule, net, x[:2], batch=6) == local.live_bytes(rule, net, x, y)
+
+
+def test_a_step_that_has_no_symbolic_form_is_one_sentence():
+    x = torch.randn(2, 1, 8, 8)
+    net = local.ConvNet((8, 8), (1, 2)).build(in_channels=1, classes=3, seed=0).train()
+    stops = local.SGR(1.0, derivative="forward_over_reverse")
+    with pytest.raises(ConfigError, match=r"SGR cannot take a step on symbolic.*live_bytes"):
+        local.symbolic_bytes(stops, net, x, batch=6)

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from localbook import benchmarks, runs
-from tools import book, trust
+from tools import book, targets, trust
 
 QUESTION = """## The question
 
@@ -88,11 +88,16 @@ def test_benchmarks_are_counted_and_shown_in_full():
     )  # fmt: skip
     text = trust.benchmark_tables([found])
     assert "| `some` | 2 | 1 | 1 | 0 |" in text
-    short, full = text.split("### What falls short")[1].split("### some")
+    short, full = text.split("{dropdown} What falls short")[1].split("{dropdown} `some`")
     assert short.count("missed") == 1
     assert "met" not in short
     assert "missed" in full
     assert "Again: localbook bench some" in text
+    drawn = targets.picture([found])
+    assert "All 2 targets, a row for each of 1 benchmarks" in drawn
+    assert "1 met, 1 missed, 0 too noisy to tell" in drawn
+    assert [targets.margin(row) for row in rows[:2]] == [2.0, pytest.approx(2 / 3)]
+    assert [drawn.count(f'class="lb-{word}"') for word in ("met", "missed", "tell")] == [2, 2, 1]
 
 
 def test_every_recorded_experiment_is_listed_with_its_command():

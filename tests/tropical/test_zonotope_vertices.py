@@ -81,6 +81,15 @@ def test_vertices_in_higher_dimensions_are_the_exact_ones(generators):
     assert np.allclose(in_order(found), np.array(expected, dtype=float), atol=1e-12)
 
 
+@SETTINGS
+@given(integer_generators((1, 4), 6))
+def test_chambers_tell_which_generators_each_vertex_is_the_sum_of(generators):
+    Z = Zonotope(generators, np.zeros(generators.shape[1]))
+    chambers = Z.chambers()
+    assert chambers.shape[1] == len(generators)
+    assert np.allclose(in_order(chambers @ generators), in_order(Z.vertices()), atol=1e-12)
+
+
 def nearly_dependent(kind, d, distance, seed):
     """Generators of which some lie in a plane or space exactly, and others at a distance from it.
 

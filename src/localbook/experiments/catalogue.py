@@ -28,6 +28,7 @@ from localbook.experiments.comparisons import (
     SGR_ABLATION,
     SGR_SHARES,
 )
+from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -57,6 +58,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "convex-training": CONVEX_TRAINING,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

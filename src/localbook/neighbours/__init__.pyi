@@ -1,3 +1,3 @@
-from . import xor_grokking
+from . import convex_training, xor_grokking
 
-__all__ = ["xor_grokking"]
+__all__ = ["convex_training", "xor_grokking"]

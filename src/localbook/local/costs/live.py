@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork, copied
 from localbook.local.rules import Rule
 
@@ -54,7 +55,8 @@ def symbolic_bytes(
     Parameters
     ----------
     rule : Rule
-        A rule that looks at values, as to draw masks of its own or to stop, cannot be run so.
+        A rule that looks at values, as to draw masks of its own or to stop, cannot be run so, nor
+        one by forward over reverse through norms with weights.
     net : IsolatedNetwork
         Measured in the mode (train or eval) it is in. For a rule that recomputes, a network
         :func:`localbook.local.in_blocks`.
@@ -64,6 +66,11 @@ def symbolic_bytes(
         The number of images to count for.
     autocast : torch.dtype, optional
         Run the forward passes in this precision.
+
+    Raises
+    ------
+    ConfigError
+        If the rule cannot take a step so.
     """
     net = copied(net)
     net.zero_grad(set_to_none=True)
@@ -77,7 +84,13 @@ def symbolic_bytes(
         live = _LiveTensors([images, labels, *net.state_dict().values()])
         precision = torch.autocast("cpu", autocast, enabled=autocast is not None)
         with torch.random.fork_rng([]), live, precision:
-            rule.gradients(net, images, labels)
+            try:
+                rule.gradients(net, images, labels)
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"{type(rule).__name__} cannot take a step on symbolic tensors ({error}); "
+                    "measure it by live_bytes, on images."
+                ) from error
     return live.peak
 
 

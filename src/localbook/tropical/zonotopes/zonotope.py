@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from localbook.arrays import Floats, Indices
+from localbook.arrays import Floats, Indices, Masks
 from localbook.errors import GeometryError
 from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE, finite
@@ -122,6 +122,30 @@ class Zonotope:
         vectors, base, scale = self._merged()
         sums = chambers(_in_their_span(vectors), vectors)
         return _moved(_times(sums, scale), self.shift + _times(base, scale))
+
+    def chambers(self) -> Masks:
+        """Return which generators are added up at each vertex: the signs that g·u can have.
+
+        Returns
+        -------
+        bool array, shape (v, p)
+            A row for each chamber of the directions u: whether g_i·u > 0. A generator that is zero
+            next to the longest is never positive.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from localbook import tropical
+        >>> tropical.Zonotope(np.eye(2), np.zeros(2)).chambers().sum(axis=1).tolist()
+        [1, 2, 1, 0]
+        """
+        sizes = np.abs(self.generators).max(axis=1, initial=0)
+        kept = sizes > TOLERANCE.zero * sizes.max(initial=0)
+        unit = self.generators[kept] / sizes[kept, None]
+        own = np.eye(len(sizes))[kept]
+        unit, own, base = merge_parallel(unit, own, TOLERANCE.parallel)
+        positive: Masks = chambers(_in_their_span(unit), own) + base > 0.5
+        return positive
 
     def faces(self) -> list[Indices]:
         """Return the corners of each face of a three-dimensional zonotope.
