@@ -76,5 +76,9 @@ def _entry(face: ModuleType, name: str) -> str:
 
 
 def _names(face: ModuleType) -> list[str]:
-    own = (name for name, value in vars(face).items() if inspect.isclass(value))
+    own = (
+        name
+        for name, value in vars(face).items()
+        if getattr(value, "__module__", "") == face.__name__ and not name.startswith("_")
+    )
     return list(getattr(face, "__all__", own))
