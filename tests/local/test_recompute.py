@@ -84,35 +84,59 @@ def test_recomputing_goes_with_double_backward_alone():
         local.SGR(1.0, derivative="forward_over_reverse", recompute=True)
 
 
+CONTRAST = local.InfoPro(contrast=True)
 RULES = {
     "bp": local.BP(),
     "checkpointed": local.CheckpointedBP(),
     "plain": local.PlainLocal(),
     "predsim": local.PlainLocal(local.PredSim()),
+    "infopro": local.PlainLocal(local.InfoPro()),
+    "contrast": local.PlainLocal(CONTRAST),
+    "greedy": local.Greedy(0.0),
+    "last stage": local.Greedy(1.0),
     "sgr": local.SGR(1.0),
     "sgr on predsim": local.SGR(1.0, loss=local.PredSim()),
+    "half of the samples": local.SGR(1.0, samples_per_step=0.5),
     "recomputed": local.SGR(1.0, recompute=True),
     "feedback": local.FeedbackAlignment(),
     "direct feedback": local.DirectFeedbackAlignment(),
+    "noprop": local.NoProp(),
 }
+VALUES = {  # rules whose step depends on values, or on tangents, which symbols have not
+    "one module": local.SGR(1.0, modules_per_step=1),
+    "forward over reverse": local.SGR(1.0, derivative="forward_over_reverse"),
+    "bp-free": local.BPFreeSGR(0.1),
+    "forward-forward": local.ForwardForward(3),
+}
+
+
+def network(name, x):
+    if name == "noprop":
+        torch.manual_seed(0)
+        trunks = [nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten()) for _ in range(2)]
+        return local.noprop_network(trunks, x, 3, seed=0).train()
+    norm = "none" if "samples" in name else "batch"
+    net = local.ConvNet((8, 12, 8), (1, 2, 1), norm=norm).build(in_channels=1, classes=3, seed=0)
+    losses = {"predsim": local.PredSim(), "infopro": local.InfoPro(), "contrast": CONTRAST}
+    for word, loss in losses.items():
+        if word in name:
+            net = local.equip(net, loss, x, seed=0)
+    return local.in_blocks(net, x).train()
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_symbolic_counts_are_the_real_ones(name):
     x, y = torch.randn(6, 1, 12, 12), torch.arange(6) % 3
-    net = local.ConvNet((8, 12, 8), (1, 2, 1)).build(in_channels=1, classes=3, seed=0)
-    rule = RULES[name]
-    if "predsim" in name:
-        net = local.equip(net, local.PredSim(), x, seed=0)
-    if "feedback" in name and hasattr(rule, "prepared"):
-        net = rule.prepared(net)
-    net = local.in_blocks(net, x).train()
-    assert local.symbolic_bytes(rule, net, x[:2], batch=6) == local.live_bytes(rule, net, x, y)
+    net = network(name, x)
+    counted = local.symbolic_bytes(RULES[name], net, x[:2], batch=6)
+    assert counted == local.live_bytes(RULES[name], net, x, y) > 0
 
 
-def test_a_step_that_has_no_symbolic_form_is_one_sentence():
-    x = torch.randn(2, 1, 8, 8)
-    net = local.ConvNet((8, 8), (1, 2)).build(in_channels=1, classes=3, seed=0).train()
-    stops = local.SGR(1.0, derivative="forward_over_reverse")
-    with pytest.raises(ConfigError, match=r"SGR cannot take a step on symbolic.*live_bytes"):
-        local.symbolic_bytes(stops, net, x, batch=6)
+@pytest.mark.parametrize("name", VALUES)
+def test_what_has_no_symbolic_form_is_refused(name):
+    x = torch.randn(6, 1, 12, 12)
+    net = network(name, x)
+    if name == "forward-forward":
+        net = local.with_length_norm(net)
+    with pytest.raises(ConfigError, match="cannot take a step on symbolic tensors"):
+        local.symbolic_bytes(VALUES[name], net, x, batch=6)
