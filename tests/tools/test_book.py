@@ -207,6 +207,7 @@ def test_gather_takes_pages_from_the_project_and_notebooks_from_where_they_ran(
         (executed / "book").mkdir(parents=True, exist_ok=True)
         (executed / "book" / f"{name}.ipynb").write_text("executed")
     monkeypatch.setattr(book.trust, "write", lambda *folders: None)  # test_trust.py has it
+    monkeypatch.setattr(book.neighbours, "write", lambda *folders: None)
     book.gather(executed, project / "pages")
     assert (project / "pages" / "book" / "one.ipynb").read_text() == "executed"
     assert (project / "pages" / "book" / "page.md").read_text() == "title: book/page.md"
@@ -258,6 +259,7 @@ def test_the_committed_build_is_shared_until_something_changes(project, monkeypa
     for name in (*book.SETTINGS, "book/page.md"):
         (project / name).write_text(f"title: {name}")
     monkeypatch.setattr(book.trust, "write", lambda *folders: None)
+    monkeypatch.setattr(book.neighbours, "write", lambda *folders: None)
     monkeypatch.setattr(book, "COMMITTED", project / "_build" / "committed")
     builds = []
 

@@ -90,7 +90,7 @@ def penalised(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
     tangents = _tangents(chain, inputs, direction)
     with no_autocast(x):
         share = torch.full_like(loss, 1 / len(x))
-        backward((loss, slope), (share, tangents.pop().to(slope.dtype)))
+        _add((loss, share), (slope, tangents.pop()))
     total = seen.grad
     del seen, slope, direction
     while chain:
@@ -102,10 +102,16 @@ def penalised(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
             with twice.by_inputs_alone():
                 (back,) = grad(again, start, deltas.pop(), create_graph=True)
             assert total is not None
-            backward((again, back), (total.to(again.dtype), tangents.pop().to(back.dtype)))
+            _add((again, total), (back, tangents.pop()))
         total = start.grad
         del again, back, start
     return Step(loss.detach(), out.detach(), delta)
+
+
+def _add(*products: tuple[Tensor, Tensor]) -> None:
+    """Add the gradients of the sum of ⟨value, factor⟩; a value without a graph has none."""
+    live = [(value, factor.to(value.dtype)) for value, factor in products if value.requires_grad]
+    backward([value for value, _ in live], [factor for _, factor in live])
 
 
 def _run(module: nn.Module, x: Tensor) -> tuple[list[_Block], list[Tensor], Tensor]:
