@@ -75,7 +75,10 @@ def test_what_is_not_trained_stays_and_what_is_held_at_zero_stays_zero():
     x, y = blobs()
     net = mlp((2, 8, 3), 0)
     before = net[0].bias.detach().clone()
-    held = lambda step: net[2].weight[0].zero_()  # noqa: E731
+
+    def held(step):
+        net[2].weight[0].zero_()
+
     weights = [net[0].weight, net[2].weight]
     fit(net, x, y, epochs=3, batch_size=20, lr=0.1, seed=0, parameters=weights, after_step=held)
     assert torch.equal(net[0].bias, before)
