@@ -158,7 +158,7 @@ window.checks = (() => {
   const brokenEquations = () => [...document.querySelectorAll("mjx-merror")]
     .map((e) => `MathJax: ${e.textContent}`);
 
-  const links = () => [...document.querySelectorAll("a[href]")].map((a) => a.href);
+  const links = () => [...document.querySelectorAll("a[href]")].map((a) => a.href.baseVal === undefined ? a.href : new URL(a.href.baseVal, document.baseURI).href);
   const ids = () => [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name);
 
   return { overflow, wideFigures, missingFigures, unreadable, glare, squeezed, cutEquations, inks, lighten, brokenEquations, links, ids };

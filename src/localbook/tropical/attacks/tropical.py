@@ -78,9 +78,11 @@ def tropical_attack(
 
     .. math::
 
-        \tfrac12 \|\eta\|^2 + \tfrac12 \|\xi\|_F^2 + \tfrac\mu2 \big(
-        h(A(x + \eta) + c)^2 + h((A + \xi) x + c)^2 + \|A \eta - \xi x\|^2 \big),
-        \qquad h(z) = \max(g_y(z) - \max_{k \ne y} g_k(z) + \kappa, 0),
+        \begin{gathered}
+        \tfrac12 \|\eta\|^2 + \tfrac12 \|\xi\|_F^2 + \tfrac\mu2 \|A \eta - \xi x\|^2 \\
+        + \tfrac\mu2 \big( h(A(x + \eta) + c)^2 + h((A + \xi) x + c)^2 \big), \\
+        h(z) = \max(g_y(z) - \max_{k \ne y} g_k(z) + \kappa, 0),
+        \end{gathered}
 
     by projected steps in :math:`\eta` and in :math:`\xi` in turn. An input leaves the batch
     when a round ends with all its conditions met: with :math:`\mu` growing from below, the first
