@@ -1,6 +1,7 @@
 """Figures that answer to the reader do so, by keyboard alone."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
@@ -71,9 +72,13 @@ def test_polytopes_turn_and_turn_back(page: Page, origin: str, place: str) -> No
 def test_the_door_moves_by_itself_only_if_that_is_wanted(
     context: BrowserContext, origin: str
 ) -> None:
-    for wish, moves in (("no-preference", True), ("reduce", False)):
+    wishes: dict[Literal["no-preference", "reduce"], bool] = {
+        "no-preference": True,
+        "reduce": False,
+    }
+    for wish, moves in wishes.items():
         page = context.new_page()
-        page.emulate_media(reduced_motion=wish)  # type: ignore[arg-type]
+        page.emulate_media(reduced_motion=wish)
         page.goto(f"{origin}/book/index.html")
         button, range_ = page.locator(".lb-door button"), page.locator(".lb-door input")
         if moves:
