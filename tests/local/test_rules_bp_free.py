@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule
-from localbook.local.networks.heads import add_heads
+from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, add_heads
 from localbook.local.rules import BPFreeSGR
 
 

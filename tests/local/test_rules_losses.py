@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, small_vit
-from localbook.local.networks.heads import add_heads
+from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, add_heads, small_vit
 from localbook.local.networks.split import split
 from localbook.local.rules import CrossEntropy, Greedy, InfoPro, LocalLoss, PredSim, equip
 from localbook.local.rules.infopro import class_contrast
@@ -139,7 +138,7 @@ def test_plain_local_learning_is_autograd_of_the_definition(name: str) -> None:
 def test_sgr_on_any_loss_agrees_with_finite_differences(name: str, path: str) -> None:
     loss, (x, y) = LOSSES[name], batch()
     net, weight, step = smooth(loss), 0.7, 1e-5
-    found = gradient(SGR(weight, derivative=path, loss=loss), net, x, y)
+    found = gradient(SGR(weight, "squared", path, loss), net, x, y)
     generator = torch.Generator().manual_seed(1)
     for number in range(len(net)):
         own = [

@@ -1,40 +1,33 @@
 """Where reconciliation helps: SGR and its controls by norm, head and strength, seed by seed.
 
-A method is called ``NORM-HEADS_RULE``, such as ``none-trained_sgr-1``: the cell, and the rule with
-its λ. All rules of a cell share plain local learning's best rate, the images and the weights they
+All rules of a cell share plain local learning's best rate, the images and the weights they
 start from, so that differences are paired. Every seed draws images of its own.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
-from typing import Any
+import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from localbook.arrays import Row
-from localbook.data import DeviceImages, ImageSet
-from localbook.errors import ConfigError, TrainingError
+from localbook.data import DeviceImages
+from localbook.errors import TrainingError
+from localbook.experiments.comparisons.cells import Regime, cell_of, drawn, network, rule_of
+from localbook.experiments.comparisons.side_by_side import hand_back, joined
 from localbook.experiments.harness import (
     TUNING_SEED,
     Experiment,
     Job,
     Outcome,
     fewer_images,
-    seed_by_seed,
+    rows_once,
     tune,
 )
 from localbook.local import (
-    BP,
-    DISTANCES,
-    SGR,
-    SID,
     IsolatedNetwork,
-    PlainLocal,
     Rule,
     Schedule,
     accuracy,
@@ -43,121 +36,10 @@ from localbook.local import (
     error_budget,
     optimiser,
     set_rate,
-    with_auglocal_heads,
-    with_heads,
 )
 
 _LOOKED_AT = 256  # training images on which gradients are compared
 _TEST_BATCH = 512
-HEADS = {"trained": "linear", "fixed": "random", "shared": "random"}
-
-
-@dataclass(frozen=True)
-class Regime:
-    """The cells and rules of one comparison, at one profile.
-
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    methods : tuple of str
-        ``NORM-HEADS_RULE``: batch, group or none; trained, fixed or shared (fixed, one for all);
-        bp, local, auglocal, sid, or sgr, zero, shuffled with a λ.
-    widths : tuple of int
-        Of the modules: a linear layer or a 3 x 3 convolution, the norm, tanh.
-    strides : tuple of int
-        Of the convolutions; none for linear layers.
-    train : int
-        How many images every seed draws from the train split.
-    schedule : Schedule
-        Its ``lr`` is not used.
-    rates : tuple of float
-        Tried for plain local learning in every cell.
-    looks : int
-        How often gradients are measured in a run, evenly spaced.
-    seeds, tuning_seeds : int
-    images : tuple of int or None
-        At most how many images of train, val and test.
-    """
-
-    data: str
-    methods: tuple[str, ...]
-    widths: tuple[int, ...]
-    strides: tuple[int, ...]
-    train: int
-    schedule: Schedule
-    rates: tuple[float, ...]
-    looks: int = 6
-    seeds: int = 16
-    tuning_seeds: int = 3
-    images: tuple[int | None, int | None, int | None] = (None, None, None)
-
-    @property
-    def overruled(self) -> dict[str, str]:
-        """Return the fields that nothing looks at, each with the reason."""
-        return {"schedule.lr": "plain local learning's best of `rates` is taken; set these"}
-
-
-def _zero(gamma: Tensor, target: Tensor) -> Tensor:
-    return DISTANCES["per_position"](gamma, torch.zeros_like(target))
-
-
-def _shuffled(gamma: Tensor, target: Tensor) -> Tensor:
-    return DISTANCES["per_position"](gamma, target.roll(1, dims=0))
-
-
-def _rule(name: str) -> Rule:
-    kind, _, weight = name.partition("-")
-    unweighted = {"bp": BP(), "local": PlainLocal(), "auglocal": PlainLocal(), "sid": SID()}
-    targets: dict[str, Any] = {"sgr": "per_position", "zero": _zero, "shuffled": _shuffled}
-    try:
-        return unweighted[kind] if not weight else SGR(float(weight), targets[kind])
-    except (KeyError, ValueError):
-        raise ConfigError(
-            f"unknown rule {name!r}; choose {', '.join(unweighted)}, or {', '.join(targets)} with "
-            "a λ, such as sgr-1."
-        ) from None
-
-
-def _cell(method: str) -> tuple[str, str, str]:
-    cell, _, rule = method.partition("_")
-    norm, _, heads = cell.partition("-")
-    if norm not in ("batch", "group", "none") or heads not in HEADS:
-        raise ConfigError(
-            f"unknown method {method!r}; give NORM-HEADS_RULE, such as none-trained_sgr-1."
-        )
-    return norm, heads, rule
-
-
-def _modules(setting: Regime, norm: str, channels: int) -> Iterator[nn.Module]:
-    for number, (inputs, width) in enumerate(pairwise((channels, *setting.widths))):
-        layers: list[nn.Module]
-        if setting.strides:
-            layers = [nn.Conv2d(inputs, width, 3, setting.strides[number], padding=1)]
-        else:
-            layers = [nn.Flatten(), nn.Linear(inputs, width)]
-        if norm == "batch":
-            layers.append((nn.BatchNorm2d if setting.strides else nn.BatchNorm1d)(width))
-        elif norm == "group":
-            layers.append(nn.GroupNorm(4, width))
-        yield nn.Sequential(*layers, nn.Tanh())
-
-
-def network(setting: Regime, method: str, x: Tensor, seed: int) -> IsolatedNetwork:
-    """Return a method's network for images like x (N, C, H, W), the same for a cell's rules."""
-    norm, heads, rule = _cell(method)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        channels = x.shape[1] if setting.strides else x[0].numel()
-        modules = list(_modules(setting, norm, channels))
-    net = IsolatedNetwork(modules, [nn.Identity()] * len(modules))
-    net = with_heads(net, HEADS[heads], x, seed=seed, shared=heads == "shared", classes=10)
-    return with_auglocal_heads(net, x, seed=seed) if rule == "auglocal" else net
-
-
-def _drawn(images: ImageSet, count: int, seed: int) -> ImageSet:
-    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
-    return replace(images, images=images.images[rows], labels=images.labels[rows])
 
 
 @torch.no_grad()
@@ -182,36 +64,53 @@ def _rounded(values: list[float]) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
 
 
-def _run(job: Job, method: str, lr: float, seed: int) -> tuple[Row, list[Row]]:
+def _trained(job: Job, method: str, lr: float, seeds: list[int]) -> list[tuple[Row, list[Row]]]:
+    """Train a method's networks, side by side, each on images of its own; return their rows."""
     setting: Regime = job.setting
-    rule, schedule = _rule(_cell(method)[2]), replace(setting.schedule, lr=lr)
-    data = DeviceImages(_drawn(job.sets["train"], setting.train, seed), job.device)
-    x, y = data.at(slice(0, _LOOKED_AT))
-    net = network(setting, method, x, seed)
-    own = optimiser(net, schedule, x.device)
-    count = len(data) // schedule.batch_size
-    every, history, step = max(1, schedule.epochs // setting.looks), [], 0
+    name = cell_of(method)[2]
+    rule, schedule = rule_of(name), setting.schedule
+    images = [DeviceImages(drawn(job.sets["train"], setting.train, s), job.device) for s in seeds]
+    nets = [network(setting, method, d.at(slice(0, 2))[0], s)
+            for d, s in zip(images, seeds, strict=True)]  # fmt: skip
+    joint = joined(nets)
+    # back-propagation takes the mean over all scores, those of the other networks too
+    schedule = replace(schedule, lr=lr * (len(seeds) if name == "bp" else 1))
+    own = optimiser(joint, schedule, images[0].labels.device)
+    count = setting.train // schedule.batch_size
+    every, step = max(1, schedule.epochs // setting.looks), 0
+    histories: list[list[Row]] = [[] for _ in seeds]
     for epoch in range(1, schedule.epochs + 1):
-        net.train()
-        for batch in batches(data, schedule, 10, seed, epoch):
+        joint.train()
+        streams = (batches(d, schedule, 10, s, epoch) for d, s in zip(images, seeds, strict=True))
+        for parts in zip(*streams, strict=True):
+            x, y = torch.cat([x for x, _ in parts], 1), torch.stack([y for _, y in parts], 1)
             set_rate(own, schedule, step, schedule.epochs * count)
             own.zero_grad()
-            losses = rule.gradients(net, *batch)
+            losses = rule.gradients(joint, x, y)
             own.step()
             step += 1
         if not bool(torch.isfinite(losses).all()):
             raise TrainingError(f"{method}: a loss is not a number in epoch {epoch} at lr={lr:g}.")
         if epoch % every == 0:
-            history.append({"epoch": epoch, **_look(net, rule, x, y)})
-    scores = {"train": data} | {
+            hand_back(joint, nets)
+            for net, data, history in zip(nets, images, histories, strict=True):
+                history.append({"epoch": epoch} | _look(net, rule, *data.at(slice(0, _LOOKED_AT))))
+    return [
+        (_judged(job, net, data) | history[-1], history)
+        for net, data, history in zip(nets, images, histories, strict=True)
+    ]
+
+
+def _judged(job: Job, net: IsolatedNetwork, data: DeviceImages) -> Row:
+    sets = {"train": data} | {
         split: DeviceImages(job.sets[split], job.device, data.stats) for split in ("val", "test")
     }
     found = {
         name: _rounded(accuracy(net, images.in_order(_TEST_BATCH)).tolist())
-        for name, images in scores.items()
+        for name, images in sets.items()
     }
     row: Row = {f"{name}_accuracy": by_module[-1] for name, by_module in found.items()}
-    return row | {"test_accuracy_by_module": found["test"], **history[-1]}, history
+    return row | {"test_accuracy_by_module": found["test"]}
 
 
 def _tuned(job: Job) -> tuple[Row, list[Row]]:
@@ -222,16 +121,34 @@ def _tuned(job: Job) -> tuple[Row, list[Row]]:
 
     def judge(candidate: Row) -> float:
         seeds = range(TUNING_SEED, TUNING_SEED + job.setting.tuning_seeds)
-        rows = [_run(job, plain.method, candidate["lr"], seed)[0] for seed in seeds]
-        return round(float(np.mean([row["val_accuracy"] for row in rows])), 6)
+        rows = _trained(job, plain.method, candidate["lr"], list(seeds))
+        return round(float(np.mean([row["val_accuracy"] for row, _ in rows])), 6)
 
     return tune(plain, [{"lr": rate} for rate in job.setting.rates], judge)
 
 
 def _compared(job: Job) -> Outcome:
     chosen, tuning = _tuned(job)
-    final, history = seed_by_seed(job, partial(_run, job, job.method, chosen["lr"]))
-    return Outcome(history, final, sum(row["seconds"] for row in final), chosen, tuning)
+    start, size = time.perf_counter(), job.setting.together
+    final: list[Row] = []
+    history: list[Row] = []
+    for place in range(0, len(job.seeds), size):
+        seeds = job.seeds[place : place + size]
+        for seed, (row, looks) in zip(seeds, _kept(job, chosen["lr"], seeds), strict=True):
+            final.append({"seed": seed} | row)
+            history += [{"seed": seed} | look for look in looks]
+    return Outcome(history, final, time.perf_counter() - start, chosen, tuning)
+
+
+def _kept(job: Job, lr: float, seeds: list[int]) -> list[tuple[Row, list[Row]]]:
+    """Train the networks of some seeds, once: what an interrupted job has done is kept."""
+    rows = rows_once(
+        job,
+        f"seeds{seeds[0]}-{seeds[-1]}",
+        lambda: [{"row": row, "looks": looks}
+                 for row, looks in _trained(job, job.method, lr, seeds)],
+    )  # fmt: skip
+    return [(kept["row"], kept["looks"]) for kept in rows]
 
 
 def _methods(cells: tuple[str, ...], rules: str) -> tuple[str, ...]:
@@ -317,6 +234,7 @@ _CPU = replace(
     looks=5,
     seeds=4,
     tuning_seeds=1,
+    together=4,
 )
 SGR_REGIME = Experiment(
     {

@@ -51,7 +51,7 @@ class SID(LocalRule):
         """Add one module's gradients; see :class:`localbook.local.rules.LocalRule`."""
         out = module(signal.x.detach())
         scores = head(out)
-        total = loss = F.cross_entropy(scores, signal.y)
+        total = loss = F.cross_entropy(scores, signal.y, reduction="sum") / len(scores)
         if signal.scores is not None:
             before = signal.scores.softmax(1)
             gap = F.kl_div(scores.log_softmax(1), before, reduction="batchmean")
