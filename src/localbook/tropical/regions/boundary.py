@@ -1,6 +1,6 @@
 """The exact decision boundary of a ReLU network of two inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,17 +93,20 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
 
 def _wide(network: ReLUNetwork) -> bool:
     """Tell whether tiles pay: with one hidden layer all folds are lines, which are fast to cut."""
-    hidden = [len(bias) for bias in network.biases[:-1]]
-    return len(hidden) > 1 and sum(hidden) > WIDE
+    return len(network.slopes) > 1 and network.neurons > WIDE
 
 
 def _centred(network: ReLUNetwork) -> ReLUNetwork:
     """Subtract the mean class score from all: ties stay, and what all classes share is gone."""
-    weight, bias = network.weights[-1], network.biases[-1]
+    weight, bias = np.asarray(network.weights[-1]), network.biases[-1]
     if len(bias) < 2:
         raise GeometryError(
             "the network has one class: a decision boundary needs at least two; give it a second "
             "output, such as zero for where the first changes sign."
         )
     weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
-    return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))
+    return replace(
+        network,
+        weights=(*network.weights[:-1], weight),
+        biases=(*network.biases[:-1], bias - bias.mean()),
+    )
