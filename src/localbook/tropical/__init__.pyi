@@ -12,7 +12,7 @@ from .dual import (
     quotient,
     reduced_branches,
 )
-from .networks import Plane, ReLUNetwork, from_torch, plane_through
+from .networks import Plane, ReLUNetwork, from_onnx, from_torch, plane_through
 from .polynomials import (
     Hypersurface,
     Subdivision,
@@ -95,6 +95,7 @@ __all__ = [
     "fgsm",
     "fit_rows",
     "fit_weights",
+    "from_onnx",
     "from_torch",
     "generators",
     "hausdorff",

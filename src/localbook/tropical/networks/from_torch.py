@@ -171,6 +171,9 @@ def _scores(model: "nn.Module", points: "Tensor") -> "Tensor":
     import torch
 
     try:
-        return torch.as_tensor(model(points)).flatten(1)
-    except RuntimeError:  # a forward that is written for one row, as it may be in an ONNX file
-        return torch.cat([torch.as_tensor(model(point[None])).reshape(1, -1) for point in points])
+        scores = torch.as_tensor(model(points))
+        if scores.shape[:1] == points.shape[:1]:
+            return scores.flatten(1)
+    except RuntimeError:
+        pass  # the forward is written for one row, as it may be in an ONNX file
+    return torch.cat([torch.as_tensor(model(point[None])).reshape(1, -1) for point in points])
