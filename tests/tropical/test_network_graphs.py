@@ -166,6 +166,11 @@ def test_boundaries_and_regions_of_any_slopes(k, seed):
     expected = all_regions(network, box)
     assert len(regions) == len(expected)
     assert sorted(regions.areas) == pytest.approx(sorted(area(p) for p, *_ in expected.values()))
+    assert tropical.count_regions(network, box) == len(regions)
+    found = tropical.decision_pieces(network, box)
+    pieces = np.array(found.pieces)
+    boundary = tropical.DecisionBoundary(pieces, found.classes, found.tied, found.tied_classes)
+    assert_equal_to_reference(network, box, boundary)
 
 
 def wide(network, count=600):
