@@ -29,6 +29,7 @@ from localbook.experiments.comparisons import (
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
+from localbook.experiments.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -59,6 +60,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "dynamical-stability": DYNAMICAL_STABILITY,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
