@@ -27,7 +27,7 @@ class Stability:
         Of the labels, where it is drawn anew at every step.
     """
 
-    seeds: int = 10
+    seeds: int = 5
     methods: tuple[str, ...] = ()
     diagonal: tuple[int, int] = (1000, 300)
     relu: tuple[int, int, int] = (100, 300, 100)
