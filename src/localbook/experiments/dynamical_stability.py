@@ -32,13 +32,13 @@ class Stability:
     diagonal: tuple[int, int] = (1000, 300)
     relu: tuple[int, int, int] = (100, 300, 100)
     chain: tuple[int, int, int] = (20, 40, 30)
-    rates: tuple[float, ...] = (0.001, 0.004, 0.008, 0.016, 0.032, 0.063, 0.126)
-    gd_rates: tuple[float, ...] = (0.008, 0.016, 0.032, 0.063, 0.126, 0.4, 0.8, 1.6)
-    relu_rates: tuple[float, ...] = (0.0001, 0.0004, 0.0008, 0.0012, 0.0016, 0.002)
-    relu_gd_rates: tuple[float, ...] = (0.0008, 0.0012, 0.0016, 0.002, 0.02, 0.03)
+    rates: tuple[float, ...] = (0.0015, 0.004, 0.008, 0.016, 0.032, 0.063, 0.126)
+    gd_rates: tuple[float, ...] = (0.016, 0.032, 0.063, 0.126, 0.4, 0.8, 1.6)
+    relu_rates: tuple[float, ...] = (0.0002, 0.0004, 0.0008, 0.0012, 0.0016, 0.002)
+    relu_gd_rates: tuple[float, ...] = (0.0012, 0.0016, 0.002, 0.02, 0.03)
     chain_rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
-    steps: int = 60_000
-    gd_steps: int = 6_000
+    steps: int = 40_000
+    gd_steps: int = 4_000
     noise: float = 0.5
 
 
@@ -124,7 +124,7 @@ def measure(net: Any, k: int, eta: float, batch: float, data: Samples) -> Row:
 
     Keys are ``loss``, the largest of those minimised; ``ratio``, η tr H / 2; ``top``, η λ_max / 2;
     ``bounded`` and ``exact``, η over the ``Minimum``'s ``bound`` and ``largest_step``, the second
-    for batches of one or all; ``norm`` and ``squares``, its ``norms``. For a chain ``modules`` are
+    at rest, for batches of one or all; ``norm`` and ``squares``, its ``norms``. For a chain ``modules`` are
     η tr H_l / 2 of what trains each, and ``ratio`` is of the last loss by all weights that it could
     train. A network that diverged has no loss, a dead one no ratio.
     """
@@ -145,7 +145,8 @@ def measure(net: Any, k: int, eta: float, batch: float, data: Samples) -> Row:
         at = stability.Minimum(blocks[0])
         row |= {"ratio": eta * at.trace / 2, "top": eta * at.top / 2}
         row["bounded"] = eta / at.bound(batch)
-        row["exact"] = eta / at.largest_step(batch) if batch in (1, np.inf) else None
+        rests = row["loss"] < 1e-3 and batch in (1, np.inf)
+        row["exact"] = eta / at.largest_step(batch) if rests else None
         row["norm"], row["squares"] = net.norms(k)
     return {key: _four(v) if isinstance(v, float) else v for key, v in row.items()}
 
