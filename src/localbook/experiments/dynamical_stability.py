@@ -124,9 +124,9 @@ def measure(net: Any, k: int, eta: float, batch: float, data: Samples) -> Row:
 
     Keys are ``loss``, the largest of those minimised; ``ratio``, η tr H / 2; ``top``, η λ_max / 2;
     ``bounded`` and ``exact``, η over the ``Minimum``'s ``bound`` and ``largest_step``, the second
-    at rest, for batches of one or all; ``norm`` and ``squares``, its ``norms``. For a chain ``modules`` are
-    η tr H_l / 2 of what trains each, and ``ratio`` is of the last loss by all weights that it could
-    train. A network that diverged has no loss, a dead one no ratio.
+    at rest, for batches of one or all; ``norm`` and ``squares``, its ``norms``. For a chain
+    ``modules`` are η tr H_l / 2 of what trains each, and ``ratio`` is of the last loss by all
+    weights that it could train. A network that diverged has no loss, a dead one no ratio.
     """
     x, y = data.x, data.y
     row: Row = {"loss": max(float(np.square(f[k] - y).mean() / 2) for f in net.outputs(x))}
