@@ -22,7 +22,8 @@ class Stability:
     diagonal, relu, chain : tuple of int
         Inputs and samples; for the last two the width as well. The chain has three modules.
     rates, gd_rates, relu_rates, relu_gd_rates, chain_rates : tuple of float
-    steps, gd_steps : int
+    steps, relu_steps, gd_steps : int
+        Of SGD on the first model and on the others, and of gradient descent.
     noise : float
         Of the labels, where it is drawn anew at every step.
     """
@@ -34,10 +35,11 @@ class Stability:
     chain: tuple[int, int, int] = (20, 40, 30)
     rates: tuple[float, ...] = (0.0015, 0.004, 0.008, 0.016, 0.032, 0.063, 0.126)
     gd_rates: tuple[float, ...] = (0.016, 0.032, 0.063, 0.126, 0.4, 0.8, 1.6)
-    relu_rates: tuple[float, ...] = (0.0002, 0.0004, 0.0008, 0.0012, 0.0016, 0.002)
-    relu_gd_rates: tuple[float, ...] = (0.0012, 0.0016, 0.002, 0.02, 0.03)
+    relu_rates: tuple[float, ...] = (0.0002, 0.0004, 0.0008, 0.0014, 0.002)
+    relu_gd_rates: tuple[float, ...] = (0.0008, 0.0014, 0.002, 0.02, 0.03)
     chain_rates: tuple[float, ...] = (0.01, 0.02, 0.04, 0.08)
-    steps: int = 40_000
+    steps: int = 60_000
+    relu_steps: int = 40_000
     gd_steps: int = 4_000
     noise: float = 0.5
 
@@ -111,10 +113,10 @@ METHODS = {
     "gd": Method("diagonal", np.inf, "gd_rates", "gd_steps"),
     "batch 8": Method("diagonal", 8, "rates"),
     "fresh noise": Method("diagonal", 1, "rates", noisy=True),
-    "relu sgd": Method("relu", 1, "relu_rates"),
+    "relu sgd": Method("relu", 1, "relu_rates", "relu_steps"),
     "relu gd": Method("relu", np.inf, "relu_gd_rates", "gd_steps"),
-    "modules": Method("modules", 1, "chain_rates"),
-    "end to end": Method("end to end", 1, "chain_rates"),
+    "modules": Method("modules", 1, "chain_rates", "relu_steps"),
+    "end to end": Method("end to end", 1, "chain_rates", "relu_steps"),
 }
 """Both models of the paper by SGD and by gradient descent, controls, and chains of modules."""
 
@@ -192,6 +194,7 @@ DYNAMICAL_STABILITY = Experiment(
             relu_gd_rates=(0.004, 0.02),
             chain_rates=(0.02, 0.05),
             steps=8_000,
+            relu_steps=8_000,
             gd_steps=1_000,
         ),
         "cpu": Stability(methods=tuple(METHODS)),

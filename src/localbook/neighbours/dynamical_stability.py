@@ -224,7 +224,7 @@ def train(
 ) -> Iterator[tuple[int, Floats]]:
     """Train networks in place by SGD with their own rates, on the same batches (with replacement).
 
-    During the first half of the steps the rates rise from zero, since from a usual start the last
+    During the first quarter of the steps the rates rise from zero, since from a usual start the last
     ones diverge; then they stay. Nothing is clipped.
 
     Parameters
@@ -261,7 +261,7 @@ def train(
     seen = {steps * (i + 1) // looks for i in range(looks)}
     for t in range(1, steps + 1):
         some = slice(None) if np.isinf(batch) else rng.integers(len(x), size=int(batch))
-        eta = full * min(1.0, 2 * t / steps)
+        eta = full * min(1.0, 4 * t / steps)
         with np.errstate(over="ignore", invalid="ignore"):
             net.step(
                 x[some], y[some] + (noise * rng.normal(size=len(y[some])) if noise else 0), eta
