@@ -224,8 +224,8 @@ def train(
 ) -> Iterator[tuple[int, Floats]]:
     """Train networks in place by SGD with their own rates, on the same batches (with replacement).
 
-    During the first quarter of the steps the rates rise from zero, since from a usual start the last
-    ones diverge; then they stay. Nothing is clipped.
+    During the first quarter of the steps the rates rise from zero, since from a usual start the
+    last ones diverge; then they stay. Nothing is clipped.
 
     Parameters
     ----------
