@@ -31,6 +31,10 @@ from localbook.experiments.comparisons import (
 from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
+from localbook.experiments.representational_geometry import (
+    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+)
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -59,6 +63,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "representational-geometry": neighbours.representational_geometry.CLUSTERS,
+    "representational-geometry-digits": REPRESENTATIONS_DIGITS,
+    "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
