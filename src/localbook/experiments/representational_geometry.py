@@ -42,7 +42,7 @@ class ImageSetting:
     losses: tuple[float, ...] = (0.3, 0.1, 0.03)
     epochs: int = 40
     batch_size: int = 100
-    lr: float = 0.001
+    lr: float = 0.003
 
 
 def parts(
@@ -109,14 +109,21 @@ def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
 
 _SMALL: dict[str, Any] = {"seeds": 2, "methods": ("tanh", "relu"), "images": (300, None, 100)}
 DIGITS = Experiment(
-    {"quick": ImageSetting("digits", **_SMALL), "cpu": ImageSetting("digits", 10, lr=0.003)},
+    {"quick": ImageSetting("digits", **_SMALL), "cpu": ImageSetting("digits", 10)},
     each_seed(measured),
     fewer_images,
 )
 PHOTOGRAPHS = Experiment(
     {
         "quick": ImageSetting("shapes", channels=(4, 8), epochs=5, **_SMALL),
-        "cpu": ImageSetting("cifar10", 5, (16, 32), images=(2000, None, 500)),
+        "cpu": ImageSetting(
+            "cifar10",
+            5,
+            (8, 16),
+            images=(1000, None, 500),
+            methods=("tanh", "relu", "softplus", "clamp"),
+            losses=(0.3, 0.1),
+        ),
     },
     each_seed(measured),
     fewer_images,

@@ -8,6 +8,7 @@ controls, which part what φ does far out from what it does at the origin.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations, product
@@ -200,19 +201,26 @@ def looks(
     """Train on the logistic loss; look at the start and where each loss is reached, falling ones.
 
     The loss is that of all samples (N, q), seen ``every`` so many steps. A loss that is not reached
-    has no row. ``how`` is for :func:`localbook.fit.fit`.
+    has no row; training ends at the last. ``how`` is for :func:`localbook.fit.fit`.
     """
     left = list(losses)
     rows: list[Row] = [{"step": 0, "loss": None} | look()]
 
     def after(step: int) -> None:
-        if left and step % every == 0:
+        if step % every == 0:
             value = _logistic(net(x), t).item()
             while left and value <= left[0]:
                 rows.append({"step": step, "loss": left.pop(0)} | look())
+            if not left:
+                raise _ReachedError
 
-    fit(net, x, t, loss=_logistic, after_step=after, **how)
+    with suppress(_ReachedError):
+        fit(net, x, t, loss=_logistic, after_step=after, **how)
     return rows
+
+
+class _ReachedError(Exception):
+    """The last loss is."""
 
 
 def _logistic(scores: Tensor, t: Tensor) -> Tensor:
@@ -240,19 +248,21 @@ def parallelism(R: Floats, t: Floats) -> float:
 def ccgp(R: Floats, cluster: Indices, t: Floats) -> float:
     """Return the cross-condition generalisation performance of a dichotomy (bernardi2020geometry).
 
-    A linear support vector machine learns from points R (N, m) of all clusters but one of each
-    class, and is tested on these two; the mean accuracy over all choices. t (N,) is -1 or 1.
+    A ridge regression learns from points R (N, m) of all clusters but one of each class, and is
+    tested on these two; the mean accuracy over all choices. t (N,) is -1 or 1. Its penalty, as
+    large as the features' mean variance, keeps it from following the noise within clusters.
     """
-    from sklearn.svm import SVC
-
     up, down = np.unique(cluster[t > 0]), np.unique(cluster[t < 0])
     if min(len(up), len(down)) < 2:
         raise ConfigError("leaving out a cluster of each class needs two of each.")
     found = []
     for pair in product(up, down):
         out = np.isin(cluster, pair)
-        machine = SVC(kernel="linear", C=1000.0).fit(R[~out], t[~out])
-        found.append(machine.score(R[out], t[out]))
+        mean, level = R[~out].mean(0), t[~out].mean()
+        x = R[~out] - mean
+        penalty = max(len(x) * x.var(0).mean(), 1e-300) * np.eye(x.shape[1])
+        w = np.linalg.solve(x.T @ x + penalty, x.T @ (t[~out] - level))
+        found.append((((R[out] - mean) @ w + level) * t[out] > 0).mean())
     return float(np.mean(found))
 
 
