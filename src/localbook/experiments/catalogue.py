@@ -32,11 +32,11 @@ from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
 from localbook.experiments.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
-from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
