@@ -188,10 +188,11 @@ def measure(net: Net, splits: Mapping[str, Samples]) -> Row:
     targets = nn.functional.one_hot(y, out.shape[1]).to(out.dtype)
     rest = targets - out - (targets - out).mean(dim=0)
     scores = lambda x: net(x) + (targets - out).mean(dim=0)  # noqa: E731
-    shares = spectrum(net.W.numpy().T)
+    w = net.W.numpy().T
+    shares = spectrum(w)
     return {
         **{name: round(accuracy(scores, s.x, s.y), 4) for name, s in splits.items()},
-        "purity": round(float(shares.max(axis=1).mean()), 4),
+        "purity": round(float(np.average(shares.max(axis=1), weights=(w * w).sum(axis=1))), 4),
         "frequencies": len(set(shares.argmax(axis=1).tolist())),
         "signal": round(float((rest @ net.V.T).norm()), 4),
     }
