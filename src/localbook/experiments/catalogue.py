@@ -32,6 +32,7 @@ from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -60,6 +61,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "quadratic": QUADRATIC,
+    "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

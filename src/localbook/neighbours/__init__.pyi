@@ -1,3 +1,3 @@
-from . import convex_training, li2, xor_grokking
+from . import convex_training, li2, quadratic, xor_grokking
 
-__all__ = ["convex_training", "li2", "xor_grokking"]
+__all__ = ["convex_training", "li2", "quadratic", "xor_grokking"]
