@@ -5,8 +5,8 @@ is Ŷ = σ(XW)V with σ(z) = z² and no biases, and η is the weight *decay*. A 
 the samples. Symbols are the paper's.
 
 The closed form of the energy is ours: with w = [u; v] and all M² pairs, Ỹᵀ(Xw)² is twice the
-circular convolution of u and v up to a constant, so E = (2/M) Σ_{k≠0} |û_k|²|v̂_k|². On ‖w‖ = 1 its
-maxima have one frequency, ‖u‖ = ‖v‖ and *any* two phases.
+circular convolution of u and v up to a constant, so ``E = (2/M) Σ_{k≠0} |û_k|²|v̂_k|²``. On
+‖w‖ = 1 its maxima have one frequency, ‖u‖ = ‖v‖ and *any* two phases.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +53,7 @@ def energy(w: Reals, X: Reals, Y: Reals) -> tuple[Reals, Reals]:
 
 
 def energy_of_all_pairs(w: Floats) -> Floats:
-    """Return E(w) in closed form, (2/M) Σ_{k≠0} |û_k|²|v̂_k|², of units (J, 2M): shape (J,)."""
+    """Return E(w) in closed form, ``(2/M) Σ_{k≠0} |û_k|²|v̂_k|²``, of units (J, 2M): (J,)."""
     u, v = np.abs(np.fft.fft(w.reshape(len(w), 2, -1), axis=2)[:, :, 1:]).swapaxes(0, 1) ** 2
     value: Floats = 2 / (w.shape[1] // 2) * (u * v).sum(axis=1)
     return value
