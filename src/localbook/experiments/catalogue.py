@@ -13,6 +13,7 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
+from localbook.experiments.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.comparisons import (
     BOUNDARIES,
     BP_FREE_CIFAR10,
@@ -59,6 +60,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "finalmlp": FINALMLP,
+    "finalmlp-movielens": FINALMLP_MOVIELENS,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
