@@ -104,7 +104,7 @@ class MovieLens(Fitting):
     batch_size: int = 1000
     rates: tuple[float, ...] = (0.002, 0.005)
     l2s: tuple[float, ...] = (3e-3, 1e-2)
-    heads: tuple[int, ...] = (1, 10)
+    heads: tuple[int, ...] = (10,)
     methods: tuple[str, ...] = tuple(m for m in METHODS if "towers" not in m)
 
     def data(self, gamma: float | None, seed: int) -> dict[str, Any]:
@@ -125,7 +125,6 @@ class MovieLens(Fitting):
         return [0, 1, 2, 3, 4], [5, 6, 7]
 
 
-@cache
 def movielens() -> tuple[Indices, Indices, tuple[int, ...], str]:
     """Return rows (N, 8), clicks (N,), the fields' sizes and the source, from the package recbole.
 
@@ -136,7 +135,11 @@ def movielens() -> tuple[Indices, Indices, tuple[int, ...], str]:
         raise ConfigError(
             "MovieLens-100k is read from the package recbole; `pip install --no-deps recbole`."
         )
-    folder = Path(found.submodule_search_locations[0], "dataset_example", "ml-100k")
+    return _movielens(Path(found.submodule_search_locations[0], "dataset_example", "ml-100k"))
+
+
+@cache
+def _movielens(folder: Path) -> tuple[Indices, Indices, tuple[int, ...], str]:
     users, items, ratings = (
         _table(folder / f"ml-100k.{kind}") for kind in ("user", "item", "inter")
     )
