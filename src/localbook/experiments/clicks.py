@@ -100,10 +100,10 @@ class MovieLens(Fitting):
     dim: int = 10
     widths: tuple[int, int] = (40, 80)
     dropout: float = 0.2
-    epochs: int = 7
+    epochs: int = 6
     batch_size: int = 1000
-    rates: tuple[float, ...] = (0.002, 0.005)
-    l2s: tuple[float, ...] = (3e-3, 1e-2)
+    rates: tuple[float, ...] = (0.002, 0.004)
+    l2s: tuple[float, ...] = (1e-3, 5e-3)
     heads: tuple[int, ...] = (10,)
     methods: tuple[str, ...] = tuple(m for m in METHODS if "towers" not in m)
 
