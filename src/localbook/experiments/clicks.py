@@ -97,8 +97,8 @@ class DrawnClicks(Fitting):
 class MovieLens(Fitting):
     """MovieLens-100k: a click is a rating of four stars or five."""
 
-    dim: int = 10
-    widths: tuple[int, int] = (40, 80)
+    dim: int = 8
+    widths: tuple[int, int] = (20, 40)
     dropout: float = 0.2
     epochs: int = 6
     batch_size: int = 1000
