@@ -31,6 +31,7 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
+from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
@@ -62,6 +63,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "convex-training": CONVEX_TRAINING,
     "finalmlp": FINALMLP,
     "finalmlp-movielens": FINALMLP_MOVIELENS,
+    "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

@@ -1,3 +1,3 @@
-from . import convex_training, finalmlp, xor_grokking
+from . import convex_training, finalmlp, li2, xor_grokking
 
-__all__ = ["convex_training", "finalmlp", "xor_grokking"]
+__all__ = ["convex_training", "finalmlp", "li2", "xor_grokking"]
