@@ -25,7 +25,7 @@ Clicks = neighbours.finalmlp.Clicks
 
 METHODS = (
     "logistic", "fm", "dcn", "mlp", "dual", "gated", "fused", "final", "rolled", "towers",
-    "towers-fused", "apart",
+    "towers-fused",
 )  # fmt: skip
 _FEW = 1000  # rows whose streams' outputs are compared
 
@@ -78,7 +78,7 @@ class DrawnClicks(Fitting):
     pairs: int = 8
     levels: int = 5
     gammas: tuple[float | None, ...] = (0.0, 1.0, 2.0)
-    methods: tuple[str, ...] = tuple(m for m in METHODS if m not in ("dcn", "apart"))
+    methods: tuple[str, ...] = tuple(m for m in METHODS if m != "dcn")
 
     def data(self, gamma: float | None, seed: int) -> dict[str, Any]:
         """Return fresh splits: another seed has other effects and strengths, too."""
@@ -105,7 +105,7 @@ class MovieLens(Fitting):
     rates: tuple[float, ...] = (0.002, 0.004)
     l2s: tuple[float, ...] = (1e-3, 5e-3)
     heads: tuple[int, ...] = (10,)
-    methods: tuple[str, ...] = tuple(m for m in METHODS if "towers" not in m)
+    methods: tuple[str, ...] = METHODS[:8]
 
     def data(self, gamma: float | None, seed: int) -> dict[str, Any]:
         """Return a random split 8:1:1; ``val`` is the same for all seeds and never tested on."""
@@ -173,7 +173,6 @@ def build(setting: Fitting, method: str, sizes: Sequence[int], heads: int, seed:
         "rolled": {"heads": heads, "rolled": True},
         "towers": {"towers": sides},
         "towers-fused": {"towers": sides, "heads": heads},
-        "apart": {"apart": True},
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -269,7 +268,7 @@ FINALMLP = Experiment(
         "quick": DrawnClicks(
             seeds=2,
             methods=("logistic", "mlp", "dual", "fused", "towers", "towers-fused"),
-            rows=(8000, 4000, 4000),
+            rows=(6000, 2000, 4000),
             rates=(0.01,),
             epochs=6,
             gammas=(0.0, 2.0),
