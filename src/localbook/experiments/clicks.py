@@ -78,7 +78,7 @@ class DrawnClicks(Fitting):
     pairs: int = 8
     levels: int = 5
     gammas: tuple[float | None, ...] = (0.0, 1.0, 2.0)
-    methods: tuple[str, ...] = tuple(m for m in METHODS if m != "dcn")
+    methods: tuple[str, ...] = tuple(m for m in METHODS if m not in ("dcn", "gated"))
 
     def data(self, gamma: float | None, seed: int) -> dict[str, Any]:
         """Return fresh splits: another seed has other effects and strengths, too."""
