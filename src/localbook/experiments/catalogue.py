@@ -30,9 +30,15 @@ from localbook.experiments.comparisons import (
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
+from localbook.experiments.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
+from localbook.experiments.representational_geometry import (
+    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+)
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -63,6 +69,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "convex-training": CONVEX_TRAINING,
     "finalmlp": FINALMLP,
     "finalmlp-movielens": FINALMLP_MOVIELENS,
+    "representational-geometry": neighbours.representational_geometry.CLUSTERS,
+    "representational-geometry-digits": REPRESENTATIONS_DIGITS,
+    "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
+    "dynamical-stability": DYNAMICAL_STABILITY,
+    "quadratic": QUADRATIC,
+    "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

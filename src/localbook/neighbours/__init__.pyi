@@ -1,3 +1,19 @@
-from . import convex_training, finalmlp, li2, xor_grokking
+from . import (
+    convex_training,
+    dynamical_stability,
+    finalmlp,
+    li2,
+    quadratic,
+    representational_geometry,
+    xor_grokking,
+)
 
-__all__ = ["convex_training", "finalmlp", "li2", "xor_grokking"]
+__all__ = [
+    "convex_training",
+    "dynamical_stability",
+    "finalmlp",
+    "li2",
+    "quadratic",
+    "representational_geometry",
+    "xor_grokking",
+]
