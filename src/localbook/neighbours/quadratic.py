@@ -260,7 +260,6 @@ def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPie
     to_square[1:, 0] = centre
     A = to_square.T @ forms(layer) @ to_square
     output = last.weight.detach().double().numpy()[0]
-    constant = last.bias.item() * np.diag([1.0, 0.0, 0.0])
     unit = A / np.maximum(np.abs(A).max(axis=(1, 2), keepdims=True), 1e-300)
 
     polygons: list[Floats] = []
@@ -289,7 +288,7 @@ def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPie
 
     boundary: list[Floats] = []
     for pattern in np.unique(patterns, axis=0):
-        S = np.einsum("k,kab->ab", output * pattern, A) + constant
+        S = np.einsum("k,kab->ab", output * pattern, A) + last.bias.item() * np.diag([1.0, 0, 0])
         for u in _strips([*places, *_places(S / (np.abs(S).max() or 1), unit)], corners):
             for v in _inside(S[None], u):
                 if ((_values(A, u[len(u) // 2], v[len(u) // 2]) > 0) == pattern).all():
@@ -329,7 +328,8 @@ def _places(q: Floats, others: Floats) -> Floats:
         if flat and abs(other[2, 2]) < 1e-9:
             found.append(b * C - c * B)
     roots = np.concatenate([p.trim(1e-13 * np.abs(p.coef).max()).roots() for p in found])
-    return roots.real[np.abs(roots.imag) < 1e-3]
+    real: Floats = roots.real[np.abs(roots.imag) < 1e-3]
+    return real
 
 
 def _strips(places: Iterable[float], corners: int) -> Iterator[Floats]:
