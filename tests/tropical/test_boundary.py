@@ -218,11 +218,6 @@ def test_a_torch_model_is_converted():
     np.testing.assert_allclose(np.sort(boundary.segments[0], axis=0), [[-1, -1], [1, 1]])
 
 
-def test_one_class_has_no_boundary_to_ask_for():
-    with pytest.raises(GeometryError, match=r"one class.*at least two"):
-        decision_boundary(random_network(2, 3, 1), BOX)
-
-
 def test_classes_with_the_same_output_rows_tie_all_over_where_they_lead():
     # The scores x+, y+, y+ and, pruned away twice, 0, 0: nothing leads in the third quadrant.
     network = ReLUNetwork(

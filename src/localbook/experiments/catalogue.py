@@ -30,7 +30,9 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
 from localbook.experiments.harness import Experiment, Setting
+from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
 from localbook.experiments.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
@@ -66,6 +68,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "representational-geometry": neighbours.representational_geometry.CLUSTERS,
     "representational-geometry-digits": REPRESENTATIONS_DIGITS,
     "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
+    "quadratic": QUADRATIC,
+    "quadratic-circle": QUADRATIC_CIRCLE,
+    "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

@@ -1,3 +1,3 @@
-from . import convex_training, representational_geometry, xor_grokking
+from . import convex_training, li2, quadratic, representational_geometry, xor_grokking
 
-__all__ = ["convex_training", "representational_geometry", "xor_grokking"]
+__all__ = ["convex_training", "li2", "quadratic", "representational_geometry", "xor_grokking"]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
 from localbook.tropical.points import affine_span
-from localbook.tropical.tolerance import TOLERANCE
+from localbook.tropical.tolerance import TOLERANCE, finite
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,40 @@ def extreme_points(points: Floats) -> Indices:
     x, y = (white[vertices] - white[vertices].mean(axis=0)).T
     vertices = vertices[np.argsort(np.arctan2(y * np.linalg.det(to_white), x), kind="stable")]
     return np.roll(vertices, -int(np.lexsort(coordinates[vertices].T[::-1])[0]))
+
+
+def minkowski_sum(first: ArrayLike, second: ArrayLike) -> Floats:
+    """Return the vertices of {x + y : x in one polytope, y in the other}, shape (v, d).
+
+    Parameters
+    ----------
+    first, second : array_like, shape (n, d) and (m, d)
+        Points whose convex hulls are added. Zonotopes have a faster way, their own method.
+
+    Returns
+    -------
+    float array, shape (v, d)
+        Each once; counter-clockwise in the plane.
+
+    Raises
+    ------
+    GeometryError
+        If an array is not of finite points, they have none or are of different dimensions.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> triangle = [[0, 0], [1, 0], [0, 1]]
+    >>> tropical.minkowski_sum(triangle, [[0, 0], [1, 1]]).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 1.0]]
+    """
+    one = finite(first, "the first polytope", (None, None))
+    other = finite(second, "the second polytope", (None, one.shape[1]))
+    if not one.size or not len(other):
+        raise GeometryError("a Minkowski sum needs points of both polytopes; give some of each.")
+    one, other = one[extreme_points(one)], other[extreme_points(other)]
+    sums: Floats = (one[:, None] + other).reshape(-1, one.shape[1])
+    return sums[extreme_points(sums)]
 
 
 def faces(coordinates: Floats, noise: float) -> list[Face]:

@@ -11,6 +11,7 @@ from localbook.tropical.dual.branches import (
 )
 from localbook.tropical.dual.distance import DualDistance, dual_distance
 from localbook.tropical.dual.polytope import DualPolytope, decision_polynomial, dual_polytope
+from localbook.tropical.dual.rational import rational
 
 __all__ = [
     "DualDistance",
@@ -24,5 +25,6 @@ __all__ = [
     "dual_polytope",
     "paper_branches",
     "quotient",
+    "rational",
     "reduced_branches",
 ]

@@ -1,4 +1,4 @@
-"""Tropical polynomials and rational functions in the max-plus convention.
+"""Tropical polynomials and rational functions, max-plus unless said otherwise.
 
 a ⊕ b = max(a, b) and a ⊙ b = a + b, so that the polynomial ⊕_i c_i ⊙ x^{e_i} is the convex
 piecewise linear function max_i (c_i + e_i·x) [1]_.
@@ -10,7 +10,7 @@ References
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,19 +19,21 @@ from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.hull import extreme_points
 from localbook.tropical.points import same_points
+from localbook.tropical.polynomials.text import written
 from localbook.tropical.tolerance import TOLERANCE, finite
 
+Convention = Literal["max", "min"]
+
 _BLOCK = 1 << 20  # products held at once
-_SHOWN = 12  # monomials that one line of text still takes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TropicalPolynomial:
-    """The function x ↦ max_i (c_i + e_i·x).
+    """The function x ↦ max_i (c_i + e_i·x); in the min convention x ↦ min_i (c_i + e_i·x).
 
     Exponents are real, as those of a network are. Of monomials with the same exponent, up to the
-    contact tolerance, the largest is kept; monomials are sorted by exponent. Those that never
-    attain the maximum are kept until ``essential()`` removes them.
+    contact tolerance, the winning one is kept; monomials are sorted by exponent, downwards in the
+    min convention. Those that never win are kept until ``essential()`` removes them.
 
     The operators are tropical, and a number stands for a constant: with ``x, y = variables(2)`` the
     expression ``2 * x + y + 0`` is max(2 + x, y, 0). Python's ``sum`` and ``math.prod`` start from
@@ -44,15 +46,27 @@ class TropicalPolynomial:
         The e_i, m ≥ 1 and d ≥ 1.
     coefficients : float array, shape (m,)
         The c_i.
+    convention : "max" or "min"
+        Which of its monomials wins, and what the tropical sum is. All that takes polynomials takes
+        both, and results are in the polynomial's own convention.
 
     Raises
     ------
     GeometryError
-        If an array has another shape or entries that are not finite, or there is no monomial.
+        If an array has another shape or entries that are not finite, there is no monomial, or the
+        convention is another.
+
+    Examples
+    --------
+    >>> from localbook import tropical
+    >>> line = tropical.TropicalPolynomial([[0, 0], [1, 0], [0, 1]], [0, 0, 0], "min")
+    >>> print(line, "is", line([3, -2]), "at (3, -2)")
+    min(x1, x2, 0) is -2.0 at (3, -2)
     """
 
     exponents: Floats
     coefficients: Floats
+    convention: Convention = "max"
 
     __array_ufunc__: ClassVar[None] = None  # numpy's numbers leave the operators to us
 
@@ -64,12 +78,14 @@ class TropicalPolynomial:
         if not exponents.shape[1]:
             raise GeometryError("a tropical polynomial needs at least one variable; add one.")
         size = TOLERANCE.contact * float(np.abs(exponents).max())
+        if self.convention not in ("max", "min"):
+            raise GeometryError(f"there is no convention {self.convention!r}: choose max or min.")
         same = same_points(exponents, size)
-        highest = np.full(len(same), -np.inf)
-        np.maximum.at(highest, same, coefficients)
+        winning = np.full(len(same), -self._sign * np.inf)
+        (np.maximum if self._sign > 0 else np.minimum).at(winning, same, coefficients)
         kept = np.unique(same)
-        kept = kept[np.lexsort(exponents[kept].T[::-1])]
-        for name, value in (("exponents", exponents[kept]), ("coefficients", highest[kept])):
+        kept = kept[np.lexsort(self._sign * exponents[kept].T[::-1])]
+        for name, value in (("exponents", exponents[kept]), ("coefficients", winning[kept])):
             value += 0.0  # no -0.0, which == and hash() would tell apart
             value.flags.writeable = False
             object.__setattr__(self, name, value)
@@ -79,8 +95,24 @@ class TropicalPolynomial:
         """The number d of variables."""
         return int(self.exponents.shape[1])
 
+    @property
+    def as_max(self) -> "TropicalPolynomial":
+        """The negative -min_i (c_i + e_i·x) = max_i (-c_i - e_i·x); a max polynomial is itself.
+
+        It has the same hypersurface, and its monomials are in the same order.
+        """
+        if self.convention == "max":
+            return self
+        return TropicalPolynomial(-self.exponents, -self.coefficients)
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.convention == "max" else -1
+
     def __call__(self, x: ArrayLike) -> Floats:
         """Evaluate at points, shape (..., d); the result has shape (...)."""
+        if self.convention == "min":
+            return -self.as_max(x)
         shape = np.shape(x)
         points = np.reshape(x, (-1, shape[-1] if shape else 1))
         flat = finite(points, "the points", (None, self.dimension))
@@ -98,38 +130,42 @@ class TropicalPolynomial:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TropicalPolynomial):
             return NotImplemented
-        return np.array_equal(self.exponents, other.exponents) and np.array_equal(
-            self.coefficients, other.coefficients
+        return (
+            self.convention == other.convention
+            and np.array_equal(self.exponents, other.exponents)
+            and np.array_equal(self.coefficients, other.coefficients)
         )
 
     def __hash__(self) -> int:
         return hash((*self.coefficients.tolist(), *self.exponents.ravel().tolist()))
 
     def __str__(self) -> str:
-        return _written(self.exponents, self.coefficients)
+        return written(self.exponents, self.coefficients, self.convention)
 
     def __repr__(self) -> str:
         return f"<TropicalPolynomial {self}>"
 
     def __add__(self, other: "TropicalPolynomial | float") -> "TropicalPolynomial":
-        """Return the tropical sum p ⊕ q, the function max(p, q)."""
-        q = _polynomial(other, self.dimension)
+        """Return the tropical sum p ⊕ q, the function max(p, q) or min(p, q)."""
+        q = _polynomial(other, self)
         if q is None:
             return NotImplemented
         return TropicalPolynomial(
             np.vstack([self.exponents, q.exponents]),
             np.concatenate([self.coefficients, q.coefficients]),
+            self.convention,
         )
 
     def __mul__(self, other: "TropicalPolynomial | float") -> "TropicalPolynomial":
         """Return the tropical product p ⊙ q, the function p + q."""
-        q = _polynomial(other, self.dimension)
+        q = _polynomial(other, self)
         if q is None:
             return NotImplemented
         exponents = self.exponents[:, None] + q.exponents  # (m, n, d)
         return TropicalPolynomial(
             exponents.reshape(-1, self.dimension),
             np.add.outer(self.coefficients, q.coefficients).ravel(),
+            self.convention,
         )
 
     __radd__ = __add__
@@ -146,15 +182,17 @@ class TropicalPolynomial:
                 f"a tropical power must be a finite number from 0 up, not {power}; divide for a "
                 "negative one."
             )
-        return TropicalPolynomial(power * self.exponents, power * self.coefficients)
+        return TropicalPolynomial(
+            power * self.exponents, power * self.coefficients, self.convention
+        )
 
     def __truediv__(self, other: "TropicalPolynomial | float") -> "TropicalRational":
         """Return the tropical quotient, the function p - q."""
-        q = _polynomial(other, self.dimension)
+        q = _polynomial(other, self)
         return NotImplemented if q is None else TropicalRational(self, q)
 
     def __rtruediv__(self, other: float) -> "TropicalRational":
-        p = _polynomial(other, self.dimension)
+        p = _polynomial(other, self)
         return NotImplemented if p is None else TropicalRational(p, self)
 
     def newton_polytope(self) -> Floats:
@@ -185,7 +223,7 @@ class TropicalRational:
     __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        _check_variables(self.numerator.dimension, self.denominator.dimension)
+        _check_alike(self.numerator, self.denominator)
 
     @property
     def dimension(self) -> int:
@@ -198,14 +236,14 @@ class TropicalRational:
 
     def __str__(self) -> str:
         below = str(self.denominator)
-        return f"{self.numerator} - {below if below.startswith('max') else f'({below})'}"
+        return f"{self.numerator} - {below if below.startswith('m') else f'({below})'}"
 
     def __repr__(self) -> str:
         return f"<TropicalRational {self}>"
 
     def __add__(self, other: "TropicalRational | TropicalPolynomial | float") -> "TropicalRational":
-        """Return the tropical sum, the function max(f, g)."""
-        g = _rational(other, self.dimension)
+        """Return the tropical sum, the function max(f, g) or min(f, g)."""
+        g = _rational(other, self.numerator)
         if g is None:
             return NotImplemented
         return TropicalRational(
@@ -215,7 +253,7 @@ class TropicalRational:
 
     def __mul__(self, other: "TropicalRational | TropicalPolynomial | float") -> "TropicalRational":
         """Return the tropical product, the function f + g."""
-        g = _rational(other, self.dimension)
+        g = _rational(other, self.numerator)
         if g is None:
             return NotImplemented
         return TropicalRational(self.numerator * g.numerator, self.denominator * g.denominator)
@@ -227,13 +265,13 @@ class TropicalRational:
         self, other: "TropicalRational | TropicalPolynomial | float"
     ) -> "TropicalRational":
         """Return the tropical quotient, the function f - g."""
-        g = _rational(other, self.dimension)
+        g = _rational(other, self.numerator)
         if g is None:
             return NotImplemented
         return TropicalRational(self.numerator * g.denominator, self.denominator * g.numerator)
 
     def __rtruediv__(self, other: TropicalPolynomial | float) -> "TropicalRational":
-        g = _rational(other, self.dimension)
+        g = _rational(other, self.numerator)
         return NotImplemented if g is None else g / self
 
     def __pow__(self, power: float) -> "TropicalRational":
@@ -243,8 +281,10 @@ class TropicalRational:
         return TropicalRational(self.numerator**power, self.denominator**power)
 
 
-def variables(count: int) -> tuple[TropicalPolynomial, ...]:
+def variables(count: int, convention: Convention = "max") -> tuple[TropicalPolynomial, ...]:
     """Return the coordinates x1, x2, ... as tropical polynomials in ``count`` variables.
+
+    With ``convention="min"`` all that is made of them is in the min convention.
 
     Raises
     ------
@@ -257,60 +297,43 @@ def variables(count: int) -> tuple[TropicalPolynomial, ...]:
     >>> x, y = tropical.variables(2)
     >>> print(x + y * y + 1)
     max(1, 2 x2, x1)
+    >>> x, y = tropical.variables(2, convention="min")
+    >>> (x + y * y + 1)([0.5, 0.2]).item()
+    0.4
     """
     if not isinstance(count, int) or count < 1:
         raise GeometryError(f"there are no {count!r} variables; ask for 1 or more.")
-    return tuple(TropicalPolynomial(row[None], np.zeros(1)) for row in np.eye(count))
+    return tuple(TropicalPolynomial(row[None], np.zeros(1), convention) for row in np.eye(count))
 
 
-def _polynomial(value: object, dimension: int) -> TropicalPolynomial | None:
-    """Return an operand as a polynomial in so many variables, None if it cannot be one."""
+def _polynomial(value: object, like: TropicalPolynomial) -> TropicalPolynomial | None:
+    """Return an operand as a polynomial like another, None if it cannot be one."""
     if isinstance(value, Real):
-        return TropicalPolynomial(np.zeros((1, dimension)), np.array([float(value)]))
+        one = np.zeros((1, like.dimension))
+        return TropicalPolynomial(one, np.array([float(value)]), like.convention)
     if not isinstance(value, TropicalPolynomial):
         return None
-    _check_variables(dimension, value.dimension)
+    _check_alike(like, value)
     return value
 
 
-def _rational(value: object, dimension: int) -> TropicalRational | None:
-    """Return an operand as a quotient in so many variables, None if it cannot be one."""
+def _rational(value: object, like: TropicalPolynomial) -> TropicalRational | None:
+    """Return an operand as a quotient of polynomials like another, None if it cannot be one."""
     if isinstance(value, TropicalRational):
-        _check_variables(dimension, value.dimension)
+        _check_alike(like, value.numerator)
         return value
-    p = _polynomial(value, dimension)
+    p = _polynomial(value, like)
     return p if p is None else p / 0  # the constant 0 is the tropical one
 
 
-def _check_variables(one: int, other: int) -> None:
-    if one != other:
+def _check_alike(one: TropicalPolynomial, other: TropicalPolynomial) -> None:
+    if one.dimension != other.dimension:
         raise GeometryError(
-            f"tropical polynomials in {one} and {other} variables do not "
+            f"tropical polynomials in {one.dimension} and {other.dimension} variables do not "
             "combine; give both the same number of columns of exponents."
         )
-
-
-def _written(exponents: Floats, coefficients: Floats) -> str:
-    """Return such as ``max(0, 2 + x1, x1 - x2)``; the numbers have four digits."""
-    shown = [
-        _monomial(e, c)
-        for e, c in zip(exponents[:_SHOWN].tolist(), coefficients.tolist(), strict=False)
-    ]
-    if len(coefficients) == 1:
-        return shown[0]
-    if len(coefficients) > _SHOWN:
-        shown.append(f"... {len(coefficients) - _SHOWN} more")
-    return f"max({', '.join(shown)})"
-
-
-def _monomial(exponent: list[float], coefficient: float) -> str:
-    terms = [(coefficient, "")]
-    terms += [(e, f"x{k}") for k, e in enumerate(exponent, start=1)]
-    text = ""
-    for number, name in terms:
-        if number:
-            sign = "-" if number < 0 else "+"
-            size = f"{abs(number):.4g}"
-            size = name if name and size == "1" else f"{size} {name}".rstrip()
-            text += f" {sign} {size}" if text else size if sign == "+" else f"-{size}"
-    return text or "0"
+    if one.convention != other.convention:
+        raise GeometryError(
+            "a max polynomial and a min polynomial do not combine; -min(a, b) = max(-a, -b) is "
+            "the as_max of a min polynomial."
+        )

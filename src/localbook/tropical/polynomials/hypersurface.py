@@ -15,7 +15,7 @@ from localbook.tropical.tolerance import TOLERANCE, finite
 
 @dataclass(frozen=True, eq=False)
 class Hypersurface:
-    """The points where a tropical polynomial attains its maximum twice, inside a box.
+    """The points where two monomials of a tropical polynomial win, inside a box.
 
     Attributes
     ----------
@@ -69,6 +69,7 @@ def hypersurface(polynomial: TropicalPolynomial, box: ArrayLike) -> Hypersurface
     low, high = finite(box, "the box", (dimension, 2)).T
     if not (low < high).all():
         raise GeometryError("the box is empty; give (least, greatest) for each variable.")
+    polynomial = polynomial.as_max
     subdivision = dual_subdivision(polynomial)
     rivals = _rivals(subdivision)
     contact = TOLERANCE.contact * float(np.abs([low, high]).max() + np.linalg.norm(high - low))

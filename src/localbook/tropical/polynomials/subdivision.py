@@ -16,6 +16,8 @@ from localbook.tropical.tolerance import TOLERANCE
 class Subdivision:
     """The regular subdivision of the exponents by the upper hull of the points (e_i, c_i).
 
+    By the lower hull in the min convention.
+
     Attributes
     ----------
     cells : tuple of int arrays
@@ -58,6 +60,7 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
     >>> len(cells)
     2
     """
+    polynomial = polynomial.as_max
     span = affine_span(polynomial.exponents)
     plane = np.column_stack([span.coordinates, np.ones(len(span.coordinates))])
     coefficients = polynomial.coefficients
@@ -87,7 +90,9 @@ def essential(polynomial: TropicalPolynomial) -> TropicalPolynomial:
     Kept are those that exceed all others somewhere: the corners of the dual subdivision.
     """
     kept = np.unique(np.concatenate(dual_subdivision(polynomial).cells))
-    return TropicalPolynomial(polynomial.exponents[kept], polynomial.coefficients[kept])
+    return TropicalPolynomial(
+        polynomial.exponents[kept], polynomial.coefficients[kept], polynomial.convention
+    )
 
 
 def _one_cell(span: Span) -> tuple[list[Indices], Indices]:

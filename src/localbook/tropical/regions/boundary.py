@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localbook.arrays import Box, Floats, Indices
-from localbook.errors import GeometryError
+from localbook.errors import ConfigError
 from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.regions.cells import layers_of
 from localbook.tropical.regions.ties import ties_on_square
@@ -43,8 +43,12 @@ class DecisionBoundary:
     tied_classes: Indices
 
 
-def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBoundary:
+def decision_boundary(
+    model: "ReLUNetwork | nn.Module", box: Box, *, level: float = 0.0
+) -> DecisionBoundary:
     """Return the decision boundary of a network of two inputs in a box.
+
+    With one output it is a level set: class 0 is the output, class 1 the level.
 
     Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
     layer, keeping only the cells in which bounds on the scores leave two classes in play; where the
@@ -55,9 +59,11 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     Parameters
     ----------
     model : ReLUNetwork or nn.Module
-        With two inputs; see :func:`from_torch` for the modules and :func:`plane_through` for two-
-        dimensional slices of more inputs.
+        With two inputs; see :func:`from_torch` for the modules, :func:`plane_through` for two-
+        dimensional slices of more inputs, and :func:`decision_pieces` for one input or three.
     box : ((x0, x1), (y0, y1))
+    level : float
+        For networks with one output.
 
     Returns
     -------
@@ -66,9 +72,10 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     Raises
     ------
     ConfigError
-        If the model cannot be converted or does not take two inputs.
+        If the model cannot be converted or does not take two inputs, or a level is given for
+        several outputs.
     GeometryError
-        If the box has no area, or there is only one class.
+        If the box has no area.
 
     Examples
     --------
@@ -81,7 +88,7 @@ def decision_boundary(model: "ReLUNetwork | nn.Module", box: Box) -> DecisionBou
     (3, 2, 2)
     """
     view, network = window(box, as_network(model))
-    network = _centred(network)
+    network = comparable(network, level)
     found = ties_by_tiles(network) if _wide(network) else ties_on_square(layers_of(network))
     return DecisionBoundary(
         segments=np.ascontiguousarray(view.place(found.ends).transpose(2, 1, 0)),
@@ -97,13 +104,15 @@ def _wide(network: ReLUNetwork) -> bool:
     return len(hidden) > 1 and sum(hidden) > WIDE
 
 
-def _centred(network: ReLUNetwork) -> ReLUNetwork:
-    """Subtract the mean class score from all: ties stay, and what all classes share is gone."""
+def comparable(network: ReLUNetwork, level: float) -> ReLUNetwork:
+    """Return a network with the same ties, one output beside the level it is compared with.
+
+    The mean class score is subtracted from all: what all classes share is gone.
+    """
     weight, bias = network.weights[-1], network.biases[-1]
-    if len(bias) < 2:
-        raise GeometryError(
-            "the network has one class: a decision boundary needs at least two; give it a second "
-            "output, such as zero for where the first changes sign."
-        )
+    if len(bias) == 1:
+        weight, bias = np.vstack([weight, 0 * weight]), np.append(bias, level)
+    elif level:
+        raise ConfigError(f"a network with {len(bias)} outputs has no level: leave it out.")
     weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
     return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))

@@ -4,6 +4,7 @@ from localbook.tropical.zonotopes.exact import exact_vertices
 from localbook.tropical.zonotopes.hausdorff import farthest, hausdorff, paired_bound
 from localbook.tropical.zonotopes.hull import ZonotopeHull, hull_of_zonotopes
 from localbook.tropical.zonotopes.labels import keys, random_marks
+from localbook.tropical.zonotopes.representations import halfspaces, reduce_order
 from localbook.tropical.zonotopes.space import cross
 from localbook.tropical.zonotopes.zonotope import Zonotope
 
@@ -13,9 +14,11 @@ __all__ = [
     "cross",
     "exact_vertices",
     "farthest",
+    "halfspaces",
     "hausdorff",
     "hull_of_zonotopes",
     "keys",
     "paired_bound",
     "random_marks",
+    "reduce_order",
 ]

@@ -6,8 +6,8 @@ import numpy as np
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.hull import extreme_points
-from localbook.tropical.points import affine_span, same_points
+from localbook.tropical.hull import extreme_points, faces
+from localbook.tropical.points import affine_span, orthogonal_basis, same_points
 from localbook.tropical.tolerance import TOLERANCE
 from localbook.tropical.zonotopes.zonotope import Zonotope, scale_of
 
@@ -49,6 +49,41 @@ class ZonotopeHull:
         after = np.roll(np.arange(len(self.vertices)), -1)
         bridging = (self.source & self.source[after]) == 0
         return np.stack([self.vertices[bridging], self.vertices[after[bridging]]], axis=1)
+
+    def faces(self, *, upper: bool = False) -> list[Indices]:
+        """Return the corners of each face of a hull in R^3, as rows of ``vertices``.
+
+        Parameters
+        ----------
+        upper : bool
+            Only those of the upper hull, whose outward normals point up along the last axis: of
+            lifted zonotopes they are dual to the vertices of the hypersurface.
+
+        Returns
+        -------
+        list of int arrays, shape (k,) each
+            Counter-clockwise seen from outside.
+
+        Raises
+        ------
+        GeometryError
+            If the hull is not in R^3, or flat.
+        """
+        span = affine_span(self.vertices)
+        if (self.vertices.shape[1], span.coordinates.shape[1]) != (3, 3):
+            raise GeometryError(
+                "faces() are those of a solid in R^3; this hull has dimension "
+                f"{span.coordinates.shape[1]} in R^{self.vertices.shape[1]}."
+            )
+        found = []
+        for face in faces(span.coordinates, span.noise):
+            if face.normal[-1] > TOLERANCE.contact or not upper:
+                across = orthogonal_basis(face.normal)
+                across[:, 0] *= np.sign(np.linalg.det(np.column_stack([across, face.normal])))
+                x, y = (span.coordinates[face.corners] @ across).T
+                turn = np.arctan2(y - y.mean(), x - x.mean())
+                found.append(face.corners[np.argsort(turn)])
+        return found
 
 
 def hull_of_zonotopes(first: Zonotope, *others: Zonotope) -> ZonotopeHull:
