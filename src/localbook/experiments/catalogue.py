@@ -29,6 +29,7 @@ from localbook.experiments.comparisons import (
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
+from localbook.experiments.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -68,6 +69,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "representational-geometry": neighbours.representational_geometry.CLUSTERS,
     "representational-geometry-digits": REPRESENTATIONS_DIGITS,
     "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
+    "dynamical-stability": DYNAMICAL_STABILITY,
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,

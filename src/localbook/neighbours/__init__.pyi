@@ -1,3 +1,17 @@
-from . import convex_training, li2, quadratic, representational_geometry, xor_grokking
+from . import (
+    convex_training,
+    dynamical_stability,
+    li2,
+    quadratic,
+    representational_geometry,
+    xor_grokking,
+)
 
-__all__ = ["convex_training", "li2", "quadratic", "representational_geometry", "xor_grokking"]
+__all__ = [
+    "convex_training",
+    "dynamical_stability",
+    "li2",
+    "quadratic",
+    "representational_geometry",
+    "xor_grokking",
+]
