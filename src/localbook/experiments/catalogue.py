@@ -26,6 +26,9 @@ from localbook.experiments.comparisons import (
     IMAGENET_RATES,
     IMAGENET_SUBSET,
     SGR_ABLATION,
+    SGR_REGIME,
+    SGR_REGIME_DIGITS,
+    SGR_REGIME_VECTORS,
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
@@ -46,6 +49,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
     "sgr-shares": SGR_SHARES,
+    "sgr-regime": SGR_REGIME,
+    "sgr-regime-digits": SGR_REGIME_DIGITS,
+    "sgr-regime-vectors": SGR_REGIME_VECTORS,
     "bp-free-digits": BP_FREE_DIGITS,
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
