@@ -13,6 +13,7 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
+from localbook.experiments.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.comparisons import (
     BOUNDARIES,
     BP_FREE_CIFAR10,
@@ -72,6 +73,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "finalmlp": FINALMLP,
+    "finalmlp-movielens": FINALMLP_MOVIELENS,
     "representational-geometry": neighbours.representational_geometry.CLUSTERS,
     "representational-geometry-digits": REPRESENTATIONS_DIGITS,
     "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
