@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_no_import_goes_past_the_face_of_another_room():
         and not f"{name}.".startswith(f"{room(target)}.")
     ]
     assert not past
+
+
+@pytest.mark.parametrize("face", ["data", "local", "plots", "runs", "tropical"])
+def test_tests_take_public_names_from_the_face(face):
+    public = set(importlib.import_module(f"localbook.{face}").__all__)
+    deep = [
+        f"{path.name} takes {alias.name} from {node.module}"
+        for path in sorted(Path(__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"localbook.{face}.")
+        for alias in node.names
+        if alias.name in public
+    ]
+    assert not deep
 
 
 def test_nothing_imports_what_stands_higher():

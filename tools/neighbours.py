@@ -69,6 +69,20 @@ def write(executed: Path, root: Path, folder: Path) -> None:
     streets, papers = read(executed, root)
     (folder / "neighbours-map.md").write_text(drawn(papers, streets))
     (folder / "neighbours-list.md").write_text(listed(papers, streets))
+    (folder / "claims-neighbours.md").write_text(decided(executed, papers))
+    (folder / "open-neighbours.md").write_text(decided(executed, papers, seen=False))
+
+
+def decided(executed: Path, papers: Sequence[Paper], *, seen: bool = True) -> str:
+    """Return a row for each verdict of each chapter; ``seen`` says whether to keep what was."""
+    lines = ["| paper | what was checked | verdict | by what |", "|---|---|---|---|"]
+    for paper in (paper for paper in papers if paper.verdicts is not None):
+        node = nbformat.read(executed / FOLDER / f"{paper.slug}.ipynb", as_version=4)
+        rows = [row for row in _rows(node) if seen or not row[1].startswith(WORDS[0])]
+        for number, row in enumerate(rows):
+            name = "" if number else f"{{doc}}`{paper.name} </{FOLDER}/{paper.slug}>`"
+            lines.append("| " + " | ".join((name, *row)) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def read(executed: Path, root: Path) -> tuple[list[str], list[Paper]]:
@@ -92,18 +106,28 @@ def verdicts(node: Any, chapter: str) -> dict[str, int]:
         If there is no such table, or a verdict begins with another word.
     """
     counted = Counter[str]()
-    for lines in _tables(node):
-        header = _cells(lines[0])
-        for line in lines[2:]:
-            said = _cells(line)[header.index("verdict")].strip("*_ ")
-            word = next((w for w in WORDS if said.startswith(w)), None)
-            if word is None:
-                words = ", ".join(WORDS)
-                raise ValueError(f"{chapter}: the verdict {said!r} begins with none of {words}.")
-            counted[word] += 1
+    for _, said, *_ in _rows(node):
+        word = next((w for w in WORDS if said.startswith(w)), None)
+        if word is None:
+            words = ", ".join(WORDS)
+            raise ValueError(f"{chapter}: the verdict {said!r} begins with none of {words}.")
+        counted[word] += 1
     if not counted:
         raise ValueError(f"{chapter}: no cell prints a table with a column 'verdict'.")
     return {word: counted[word] for word in WORDS if counted[word]}
+
+
+def _rows(node: Any) -> list[tuple[str, str, str]]:
+    """Return claim, verdict and the first of the other columns of every row with a verdict."""
+    rows = []
+    for lines in _tables(node):
+        header = _cells(lines[0])
+        at = header.index("verdict")
+        other = next((i for i in range(1, len(header)) if i != at), None)
+        for cells in map(_cells, lines[2:]):
+            said = cells[other] if other is not None else ""
+            rows.append((cells[0], cells[at].strip("*_ "), said))
+    return rows
 
 
 def _tables(node: Any) -> Iterator[list[str]]:

@@ -14,8 +14,7 @@ from localbook.benchmarks.training.steps import (
     measure_time,
 )
 from localbook.benchmarks.training.whole import Size, by_hand, measure_train
-from localbook.data import ImageSet
-from localbook.data.batches import DeviceImages
+from localbook.data import DeviceImages, ImageSet
 from localbook.errors import ConfigError
 from localbook.local import BP, SGR, ConvNet, cifar_resnet
 

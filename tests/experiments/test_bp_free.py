@@ -37,3 +37,10 @@ def test_forward_forward_is_judged_by_goodness(answer, tmp_path, monkeypatch):
     labels = torch.from_numpy(data.load("digits", "test").labels)
     expected = (labels == answer).double().mean().item()
     assert runs.read(path).final[0]["test_accuracy"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_forward_forward_by_sums_is_offered_smaller_rates_and_as_many():
+    one = setting("bp-free-digits", "cpu")
+    (summed, mean) = ([c["lr"] for c in one.tried(m)] for m in ("ff", "ff-mean"))
+    assert summed == pytest.approx([rate / 500 for rate in mean], rel=1e-9)
+    assert len(mean) == len(one.tried("sgr"))

@@ -3,8 +3,7 @@ import torch
 
 from localbook.errors import ConfigError
 from localbook.experiments.comparisons import LOSSES, Method
-from localbook.local import BP, SGR, Greedy, PlainLocal
-from localbook.local.networks import BACKBONES, isolated
+from localbook.local import BACKBONES, BP, SGR, Greedy, PlainLocal, isolated
 
 EXAMPLE = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 1])

@@ -56,7 +56,7 @@ def test_a_run_leaves_its_history_and_is_continued(capsys, tmp_path, monkeypatch
 
 def test_networks_have_as_many_modules_as_asked_for():
     from localbook import data
-    from localbook.data.batches import DeviceImages
+    from localbook.data import DeviceImages
 
     for name, modules in (("quick", 3), ("cpu", 2)):
         images = DeviceImages(data.load("shapes" if name == "cpu" else "digits", "val"))

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages, ImageSet
 from localbook.local import (
     SGR,
     BPFreeSGR,
     ConvNet,
     ForwardForward,
+    InfoPro,
     IsolatedNetwork,
     PlainLocal,
     PredSim,
@@ -25,7 +25,6 @@ from localbook.local import (
     with_dgl_heads,
     with_length_norm,
 )
-from localbook.local.rules import InfoPro
 
 MODULES = 3
 PLAIN = Schedule(epochs=2, batch_size=8, lr=0.05, augment=Augment(1, True), clip=1.0)

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import DeviceImages
+from localbook.data import DeviceImages, ImageSet
 from localbook.errors import ConfigError
 from localbook.local import (
     BP,

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages, ImageSet
 from localbook.errors import ConfigError
 from localbook.local import BP, Schedule, batches, isolated_airbench, optimiser, set_rate, train
 

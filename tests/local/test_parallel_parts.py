@@ -13,13 +13,16 @@ from localbook.errors import ConfigError
 from localbook.local import (
     BP,
     SGR,
+    BPFreeSGR,
     ConvNet,
     Greedy,
+    InfoPro,
     IsolatedNetwork,
     PlainLocal,
     PredSim,
     Rule,
     Schedule,
+    Signal,
     parallel,
     split,
 )
@@ -28,7 +31,6 @@ from localbook.local.parallel.channel import fields, form_of, signal_of
 from localbook.local.parallel.part import form_after, shape_after
 from localbook.local.parallel.result import joint
 from localbook.local.parallel.setup import check
-from localbook.local.rules import BPFreeSGR, InfoPro, Signal
 from localbook.local.training import checkpoint
 
 PLAIN = Schedule(epochs=1, batch_size=8, lr=0.1)

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, Rule
-from localbook.local.networks.heads import add_heads
-from localbook.local.rules import BPFreeSGR
+from localbook.local import SGR, BPFreeSGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, add_heads
 
 
 def images(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

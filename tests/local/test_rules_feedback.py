@@ -9,10 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import BP, ConvNet, IsolatedNetwork, Rule, cifar_resnet
-from localbook.local.networks.heads import add_heads
-from localbook.local.networks.split import split
-from localbook.local.rules import DirectFeedbackAlignment, FeedbackAlignment
+from localbook.local import (
+    BP,
+    ConvNet,
+    DirectFeedbackAlignment,
+    FeedbackAlignment,
+    IsolatedNetwork,
+    Rule,
+    add_heads,
+    cifar_resnet,
+    split,
+)
 from localbook.local.rules.feedback import going_back_through, layers, random_weights
 
 RULES = [FeedbackAlignment(seed=3), DirectFeedbackAlignment(seed=3)]

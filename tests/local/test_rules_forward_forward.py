@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import ConvNet, IsolatedNetwork
-from localbook.local.rules import ForwardForward, with_length_norm
+from localbook.local import ConvNet, ForwardForward, IsolatedNetwork, with_length_norm
 
 RULE = ForwardForward(classes=3, threshold=0.4, seed=2)
 

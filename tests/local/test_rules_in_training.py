@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages, ImageSet
 from localbook.local import (
     SGR,
     BPFreeSGR,

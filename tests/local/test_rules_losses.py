@@ -8,10 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, ConvNet, IsolatedNetwork, PlainLocal, small_vit
-from localbook.local.networks.heads import add_heads
-from localbook.local.networks.split import split
-from localbook.local.rules import CrossEntropy, Greedy, InfoPro, LocalLoss, PredSim, equip
+from localbook.local import (
+    SGR,
+    ConvNet,
+    CrossEntropy,
+    Greedy,
+    InfoPro,
+    IsolatedNetwork,
+    LocalLoss,
+    PlainLocal,
+    PredSim,
+    add_heads,
+    equip,
+    small_vit,
+    split,
+)
 from localbook.local.rules.infopro import class_contrast
 
 LOSSES: dict[str, LocalLoss] = {

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local import ConvNet, IsolatedNetwork
-from localbook.local.rules import NoProp, noprop_network
+from localbook.local import ConvNet, IsolatedNetwork, NoProp, noprop_network
 from localbook.local.rules.noprop import posterior_mean, schedule
 
 CLASSES = 3

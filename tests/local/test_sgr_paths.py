@@ -10,11 +10,17 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 
 from localbook.errors import ConfigError
-from localbook.local import ConvNet, IsolatedNetwork, PlainLocal
-from localbook.local.networks.heads import add_heads
-from localbook.local.networks.models import cifar_resnet, small_vit
-from localbook.local.networks.split import split
-from localbook.local.rules.sgr.rule import SGR, squared_distance
+from localbook.local import (
+    SGR,
+    ConvNet,
+    IsolatedNetwork,
+    PlainLocal,
+    add_heads,
+    cifar_resnet,
+    small_vit,
+    split,
+)
+from localbook.local.rules.sgr.rule import squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
 from localbook.local.training.compute import autocast
 

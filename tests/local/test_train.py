@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from localbook.data import ImageSet
-from localbook.data.batches import Augment, DeviceImages
+from localbook.data import Augment, DeviceImages, ImageSet
 from localbook.errors import ConfigError, TrainingError
 from localbook.local import (
     BP,

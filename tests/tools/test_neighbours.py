@@ -29,7 +29,8 @@ def papers():
 def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generated")
     neighbours.write(book.ROOT, book.ROOT, folder)
-    return [(folder / f"neighbours-{part}.md").read_text() for part in ("map", "list")]
+    names = ("neighbours-map", "neighbours-list", "claims-neighbours", "open-neighbours")
+    return [(folder / f"{name}.md").read_text() for name in names]
 
 
 class Map(HTMLParser):
@@ -50,11 +51,22 @@ class Map(HTMLParser):
 
 
 def test_every_paper_is_on_the_map_and_in_the_list_once(papers, parts):
-    drawn, listed = parts
+    drawn, listed = parts[:2]
     assert len(papers) == 25
     assert len({p.arxiv for p in papers}) == 25
     assert sorted(Map(drawn).links) == sorted(SLUGS)
     assert sorted(re.findall(r'<a id="([\w-]+)"></a>', listed)) == sorted(SLUGS)
+
+
+def test_every_verdict_stands_on_the_reproduction_page_and_the_open_ones_beside(papers, parts):
+    every, unseen = parts[2:]
+    counts = [paper.verdicts for paper in papers if paper.verdicts]
+    assert every.count("\n") - 2 == sum(sum(count.values()) for count in counts)
+    assert unseen.count("\n") - 2 == sum(
+        n for count in counts for word, n in count.items() if word != "seen"
+    )
+    for paper in papers:
+        assert (f"neighbours/{paper.slug}>" in every) == (paper.verdicts is not None)
 
 
 def test_every_link_leads_to_a_chapter_or_to_the_list(parts):

@@ -28,20 +28,23 @@ def all_regions(network, box):
     """Return {pattern: (polygon, slopes, intercepts)} of all patterns that occur."""
     (x0, x1), (y0, y1) = box
     corners = [np.array(p, float) for p in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-    widths = [len(b) for b in network.biases[:-1]]
     found = {}
-    for bits in product((0, 1), repeat=sum(widths)):
+    for bits in product((0, 1), repeat=network.neurons):
         polygon, slope, shift = corners, np.eye(2), np.zeros(2)
         rest = list(bits)
-        for w, b in zip(network.weights[:-1], network.biases[:-1], strict=True):
+        layers = zip(network.weights[:-1], network.biases[:-1], network.slopes, strict=True)
+        for w, b, below in layers:
             slope, shift = w @ slope, w @ shift + b
-            on = np.array([rest.pop(0) for _ in b])
-            for sign, a, c in zip(2 * on - 1, slope, shift, strict=True):
+            on = np.array([1 if s == 1 else rest.pop(0) for s in below])
+            for sign, a, c, s in zip(2 * on - 1, slope, shift, below, strict=True):
+                if s == 1:  # it only passes its value on
+                    continue
                 if np.abs(a).max() < 1e-12:  # a constant neuron, on where it is positive
                     polygon = polygon if (c > 1e-12) == (sign > 0) else []
                 else:
                     polygon = clip(polygon, sign * a, sign * c)
-            slope, shift = on[:, None] * slope, on * shift
+            gain = np.where(on, 1, below)
+            slope, shift = gain[:, None] * slope, gain * shift
         if len(polygon) > 2 and area(polygon) > SMALL:
             w, b = network.weights[-1], network.biases[-1]
             found[bits] = (polygon, w @ slope, w @ shift + b)

@@ -11,14 +11,16 @@ from localbook.errors import ConfigError, TrainingError
 from localbook.tropical import (
     Pruning,
     ReLUNetwork,
+    Training,
+    accuracy,
     dual_distance,
     dual_polytope,
     initial_network,
     iterative_pruning,
     magnitude_masks,
     masked,
+    ticket_trainer,
 )
-from localbook.tropical.tickets import Training, accuracy, ticket_trainer
 from tests.tropical.networks import random_network
 
 METHODS = ("rewind", "reinit", "finetune")

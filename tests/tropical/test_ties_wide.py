@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 
 from localbook.tropical import ReLUNetwork, decision_boundary
-from localbook.tropical.networks import AffineLayer
 from localbook.tropical.regions import layers_of, ties_by_tiles, ties_on_square
 from tests.tropical.networks import small_integer_networks
 from tests.tropical.test_boundary import BOX, assert_equal_to_reference, balanced
@@ -65,31 +64,3 @@ def test_a_tie_along_the_sides_of_tiles_is_reported_once():
     lengths = np.linalg.norm(np.diff(found.segments, axis=1), axis=2)
     assert lengths.sum() == pytest.approx(2, rel=1e-12)
     assert (found.segments[..., 0] == 0.5).all()
-
-
-def convolution(rng, side=10, channels=(3, 5), stride=2):
-    """Return the matrix of a 3 x 3 convolution with padding, as a slow loop makes it."""
-    kernel = rng.normal(size=(channels[1], channels[0], 3, 3))
-    out = side // stride
-    matrix = np.zeros((channels[1], out, out, channels[0], side, side))
-    for row, column, i, j in np.ndindex(out, out, 3, 3):
-        y, x = stride * row + i - 1, stride * column + j - 1
-        if 0 <= y < side and 0 <= x < side:
-            matrix[:, row, column, :, y, x] = kernel[:, :, i, j]
-    return matrix.reshape(channels[1] * out * out, -1)
-
-
-def test_products_in_blocks_are_products():
-    rng = np.random.default_rng(0)
-    matrix = convolution(rng)
-    matrix[7] = 0  # an output that uses nothing
-    layer = AffineLayer(matrix, rng.normal(size=len(matrix)))
-    right, left = rng.normal(size=(matrix.shape[1], 4)), rng.normal(size=(len(matrix), 4))
-    np.testing.assert_allclose(layer.product(right), matrix @ right, atol=1e-12)
-    np.testing.assert_allclose(layer.spread(right), np.abs(matrix) @ right, atol=1e-12)
-    np.testing.assert_allclose(layer.backward(left), matrix.T @ left, atol=1e-12)
-    assert layer.blocks
-
-
-def test_full_matrices_are_not_taken_apart():
-    assert not AffineLayer(np.ones((200, 200)), np.zeros(200)).blocks

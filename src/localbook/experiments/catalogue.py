@@ -29,8 +29,11 @@ from localbook.experiments.comparisons import (
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
+from localbook.experiments.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.harness import Experiment, Setting
+from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
+from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -59,6 +62,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "dynamical-stability": DYNAMICAL_STABILITY,
+    "quadratic": QUADRATIC,
+    "quadratic-circle": QUADRATIC_CIRCLE,
+    "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

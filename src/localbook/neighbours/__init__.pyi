@@ -1,3 +1,3 @@
-from . import convex_training, xor_grokking
+from . import convex_training, dynamical_stability, li2, quadratic, xor_grokking
 
-__all__ = ["convex_training", "xor_grokking"]
+__all__ = ["convex_training", "dynamical_stability", "li2", "quadratic", "xor_grokking"]

@@ -14,7 +14,7 @@ from .dual import (
     reduced_branches,
 )
 from .hull import minkowski_sum
-from .networks import Plane, ReLUNetwork, from_torch, plane_through
+from .networks import Plane, ReLUNetwork, from_onnx, from_torch, plane_through
 from .polynomials import (
     Hypersurface,
     PolyhedralComplex,
@@ -129,6 +129,7 @@ __all__ = [
     "fgsm",
     "fit_rows",
     "fit_weights",
+    "from_onnx",
     "from_torch",
     "generators",
     "halfspaces",

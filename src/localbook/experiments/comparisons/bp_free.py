@@ -36,7 +36,8 @@ _RULE = by_name(
         "bp": lambda weight, modules: BP(),
         "fa": lambda weight, modules: FeedbackAlignment(),
         "dfa": lambda weight, modules: DirectFeedbackAlignment(),
-        "ff": lambda weight, modules: ForwardForward(classes=10, goodness="mean"),
+        "ff": lambda weight, modules: ForwardForward(classes=10),
+        "ff-mean": lambda weight, modules: ForwardForward(classes=10, goodness="mean"),
         "noprop": lambda weight, modules: NoProp(),
         "local": lambda weight, modules: BPFreeSGR(0.0),
         "sgr": lambda weight, modules: BPFreeSGR(weight),
@@ -50,7 +51,7 @@ def _network(setting: Any, method: str, data: DeviceImages, seed: int) -> Isolat
         classes = int(data.labels.max()) + 1
         return _noprop(setting.model, data, classes, seed).to(data.labels.device)
     net = of_model(setting, method, data, seed)
-    return with_length_norm(net) if method == "ff" else net
+    return with_length_norm(net) if method.startswith("ff") else net
 
 
 def _noprop(model: ConvNet, data: DeviceImages, classes: int, seed: int) -> IsolatedNetwork:
@@ -81,7 +82,7 @@ _QUICK = Comparison(
     data="digits",
     model=ConvNet((8,) * 4, (1, 2, 1, 1)),
     schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
-    methods=("bp", "fa", "dfa", "ff", "noprop", "local", "sgr"),
+    methods=("bp", "fa", "dfa", "ff", "ff-mean", "noprop", "local", "sgr"),
     weights=(1.0,),
     seeds=2,
 )

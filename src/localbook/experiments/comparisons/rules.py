@@ -31,6 +31,9 @@ LOSSES: dict[str, LocalLoss] = {
 RuleOf = Callable[[str, float, int], Rule]
 """From a method's name, λ and the number of modules to the learning rule."""
 
+RATE_SCALE: Mapping[str, float] = {"ff": 0.002}
+"""By what a method's learning rates are multiplied: a sum of squares has steep gradients."""
+
 _UNWEIGHTED = {"bp", "greedy", *LOSSES, "fa", "dfa", "ff", "noprop"}
 _NAME = re.compile(r"(?P<sgr>sgr-)?(?P<rule>[a-z]+)-k(?P<k>\d+)")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 from localbook.errors import ConfigError
-from localbook.experiments.comparisons.rules import has_weight
+from localbook.experiments.comparisons.rules import RATE_SCALE, has_weight
 from localbook.local import Compute, Schedule
 
 Candidate = dict[str, float]
@@ -30,7 +30,8 @@ class Comparison:
         Its ``lr`` is that of all methods whose learning rate is not tuned.
     methods : tuple of str
     rates : tuple of float
-        Learning rates tried for every rule without λ; that of the schedule if there are none.
+        Learning rates tried for every rule without λ, times its ``RATE_SCALE``; that of the
+        schedule if there are none.
     pairs : tuple of (float, float)
         Learning rates and λ tried for every other rule: as many as there are rates.
     weights : tuple of float
@@ -75,7 +76,8 @@ class Comparison:
         """Return the candidates of a method; a single one is not tuned."""
         lr = self.schedule.lr
         if not has_weight(method):
-            return tuple({"lr": rate} for rate in self.rates or (lr,))
+            scale = RATE_SCALE.get(method, 1.0)
+            return tuple({"lr": round(scale * rate, 12)} for rate in self.rates or (lr,))
         pairs = self.pairs or tuple((lr, weight) for weight in self.weights)
         if method.startswith("lambda-"):
             pairs = ((lr, float(method.removeprefix("lambda-"))),)

@@ -12,6 +12,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness.changes import plain
 from localbook.experiments.harness.job import Job
+from localbook.files import whole
 
 
 def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
@@ -37,10 +38,8 @@ def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
         return rows
     rows = make()
     text = json.dumps({"made_by": _made_by(job), "rows": rows})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return rows
 
 
@@ -53,10 +52,8 @@ def tensors_once(path: Path, device: str, make: Callable[[], dict[str, Any]]) ->
         If the file cannot be read.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(make(), partial)
-        partial.replace(path)
+        with whole(path) as partial:
+            torch.save(make(), partial)
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (OSError, EOFError, RuntimeError, UnpicklingError) as error:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from localbook.arrays import Row
 from localbook.errors import ConfigError
+from localbook.files import whole
 
 # what torch.load raises depends on where the file is damaged
 _UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, ValueError)
@@ -119,10 +120,8 @@ def load_network(path: Path, net: nn.Module) -> None:
 
 def write(path: Path, state: bytes) -> None:
     """Write a packed state in one rename, so that an interruption leaves the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(state)
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(state)
 
 
 def identity(*parts: object) -> str:

@@ -37,6 +37,8 @@ class RegionPanel:
         The decision boundary.
     points, labels : float array, shape (N, 2), and int array, shape (N,)
         Samples of the classes 0 and 1.
+    folds : float array, shape (m, 2, 2), optional
+        What is drawn in place of the sides of polygons that are only parts of regions.
     """
 
     title: str
@@ -45,6 +47,7 @@ class RegionPanel:
     segments: Floats = field(default_factory=lambda: np.zeros((0, 2, 2)))
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     labels: Indices = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    folds: Floats | None = None
 
 
 @house_style()
@@ -54,7 +57,9 @@ def region_panels(panels: Sequence[RegionPanel]) -> Figure:
     rows = -(-len(panels) // columns)
     figure = new_figure(3.2 * columns, 3.3 * rows)
     for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=True):
-        _mosaic(axes, panel.polygons, panel.values)
+        _mosaic(axes, panel.polygons, panel.values, 0.6 if panel.folds is None else 0)
+        if panel.folds is not None:
+            segments(axes, panel.folds, _FOLDS, 0.5)
         segments(axes, panel.segments, _BOUNDARY, 2.2, cap="round")
         for label, (colour, cap) in enumerate(_CLASSES):
             dots(axes, panel.points[panel.labels == label], colour, cap=cap)
@@ -95,7 +100,7 @@ def class_map(
     return figure
 
 
-def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats) -> None:
+def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats, sides: float) -> None:
     """Fill the polygons; all of one shade are one path, which keeps the drawing small."""
     shade = np.ceil(np.abs(values) * _SHADES).clip(1, _SHADES).astype(int)
     for sign, (colour, _) in zip((1, -1), _CLASSES, strict=True):
@@ -106,7 +111,7 @@ def _mosaic(axes: Axes, polygons: Sequence[Floats], values: Floats) -> None:
                     PathPatch(
                         closed([polygons[k] for k in chosen.tolist()]),
                         facecolor=(colour, 0.1 * level),
-                        edgecolor=(colour, 0.6),
+                        edgecolor=(colour, sides),
                         linewidth=0.35,
                     )
                 )

@@ -128,6 +128,7 @@ def _parameters(network: ReLUNetwork) -> tuple[Floats, Floats, Floats]:
             f"the network has {len(network.weights) - 1} hidden layers: the closed form is for "
             "one; decision_boundary() takes any number."
         )
+    network = network.with_relus_only()
     rows = np.column_stack([network.weights[0], network.biases[0]])
     return rows, network.weights[1], network.biases[1]
 

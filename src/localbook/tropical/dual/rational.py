@@ -57,7 +57,7 @@ def rational(model: "ReLUNetwork | nn.Module") -> tuple[TropicalRational, ...]:
     >>> print(*tropical.rational(net))
     max(0, x1 + x2) - max(0, x1 - x2)
     """
-    network = as_network(model)
+    network = as_network(model).with_relus_only()
     layers = zip(network.weights, network.biases, strict=True)
     first = zip(*next(layers), strict=True)
     functions = [TropicalPolynomial(row[None], np.array([b])) / 0 for row, b in first]

@@ -1,17 +1,23 @@
 """Networks."""
 
 from localbook.arrays import Box
+from localbook.tropical.networks.blocks import BlockMatrix, backward, product, spread
+from localbook.tropical.networks.from_onnx import from_onnx
 from localbook.tropical.networks.from_torch import as_network, from_torch
-from localbook.tropical.networks.network import AffineLayer, ReLUNetwork
+from localbook.tropical.networks.network import ReLUNetwork
 from localbook.tropical.networks.plane import Plane, plane_through, window
 
 __all__ = [
-    "AffineLayer",
+    "BlockMatrix",
     "Box",
     "Plane",
     "ReLUNetwork",
     "as_network",
+    "backward",
+    "from_onnx",
     "from_torch",
     "plane_through",
+    "product",
+    "spread",
     "window",
 ]

@@ -1,11 +1,7 @@
 """From a torch model to a :class:`ReLUNetwork`, by what it computes."""
 
 import copy
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
 from localbook.tropical.networks.network import ReLUNetwork
@@ -15,6 +11,8 @@ _SAME = 1e-9  # of the largest score: how far a network may be from the model it
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from localbook.tropical.networks.tracing import Trace
+
 
 def as_network(model: "ReLUNetwork | nn.Module") -> ReLUNetwork:
     """Return ``model`` itself if it is a :class:`ReLUNetwork`, else convert it."""
@@ -22,25 +20,36 @@ def as_network(model: "ReLUNetwork | nn.Module") -> ReLUNetwork:
 
 
 def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -> ReLUNetwork:
-    """Return a torch model as affine maps with ReLUs between them, in float64.
+    """Return a piecewise linear torch model as affine maps with neurons between them, in float64.
+
+    The model's forward is run once on a tensor without numbers, which notes down every operation.
+    So any nn.Module will do, if it is made of linear layers, convolutions (grouped, dilated,
+    transposed), average and max pooling, batch normalisation, ReLU, LeakyReLU, PReLU, ReLU6,
+    Hardtanh, absolute values, maxima and minima, padding, reshaping, concatenation, sums as of skip
+    connections, dropout in evaluation mode. Pruned, parametrised and normed weights, hooks and
+    subclasses count by what they do. A last softmax is left out: the scores before it tie where the
+    probabilities do.
 
     Parameters
     ----------
     model : nn.Module
-        An nn.Linear, or an nn.Sequential (nested ones too) of ReLU and of layers that are affine:
-        Linear, convolutions, average pooling, BatchNorm and Dropout in evaluation mode, Flatten,
-        Unflatten, Identity. Consecutive affine layers become one matrix. Pruned, parametrised and
-        normed weights, hooks and subclasses count by what they do in evaluation mode: the result is
-        always compared with the model on random inputs.
+        In evaluation mode.
     input_shape : tuple of int, optional
         Shape of one input without the batch, such as (3, 32, 32); may be left out when the first
         layer with weights is an nn.Linear. The network takes the input flattened.
 
+    Returns
+    -------
+    ReLUNetwork
+        A skip connection is neurons of slope 1, a maximum is max(a, b) = b + relu(a - b). It is
+        always compared with the model on random inputs.
+
     Raises
     ------
     ConfigError
-        If a layer is of another kind or in training mode, the input shape is needed or wrong, or
-        the model computes something else than its layers in turn. Attacks evaluate a model in
+        If an operation is not piecewise linear (GELU, Hardswish, attention) or not known, a layer
+        is in training mode, the input shape is needed or wrong, or the model computes something
+        else on random inputs, as one that mixes the rows of a batch. Attacks evaluate a model in
         whatever mode it is, for a moment; what is read here is kept, and should decide as the model
         goes on to do.
 
@@ -48,33 +57,62 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     --------
     >>> import torch
     >>> from localbook import tropical
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-    >>> net = tropical.from_torch(model)
-    >>> [weight.shape for weight in net.weights]
-    [(3, 2), (2, 3)]
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.conv = torch.nn.Conv2d(1, 1, 3, padding=1)
+    ...         self.head = torch.nn.Linear(4, 3)
+    ...     def forward(self, x):
+    ...         x = torch.relu(self.conv(x)) + x
+    ...         return self.head(torch.nn.functional.max_pool2d(x, 2).flatten(1))
+    >>> _ = torch.manual_seed(0)
+    >>> net, images = Net().eval(), torch.randn(3, 1, 4, 4)
+    >>> plane = tropical.plane_through(*images)
+    >>> on_plane = plane.restrict(tropical.from_torch(net, (1, 4, 4)))
+    >>> boundary = tropical.decision_boundary(on_plane, ((-9, 9), (-9, 9)))
+    >>> len(boundary.segments) > 0
+    True
     """
-    import torch
-
-    list(_layers(model, ""))  # refuses what is in training mode
+    _check_mode(model)
     twin = _twin(model)
-    layers = list(_layers(twin, ""))
-    shape = input_shape or _linear_input(layers)
-    weights, biases = [], []
-    with torch.no_grad():
-        block = _AffineBlock(shape)
-        for name, layer in layers:
-            if isinstance(layer, torch.nn.ReLU):
-                _check_relu(name, layer, block.offset)
-                weights.append(block.matrix())
-                biases.append(block.bias())
-                block = _AffineBlock(tuple(block.offset.shape[1:]))
-            else:
-                block.append(name, layer)
-        weights.append(block.matrix())
-        biases.append(block.bias())
-        network = ReLUNetwork(tuple(weights), tuple(biases))
-        _compare(network, twin, shape)
-    return network
+    shape = tuple(input_shape or _linear_input(model))
+    trace = _traced(twin, shape)
+    _compare(trace, twin, shape)
+    return trace.network
+
+
+def _traced(model: "nn.Module", shape: tuple[int, ...]) -> "Trace":
+    from localbook.tropical.networks.rules import RULES
+    from localbook.tropical.networks.tracing import Trace
+
+    trace = Trace(model, shape, RULES)
+    try:
+        trace.run()
+    except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"{trace.where[-1] if trace.where else 'the model'} cannot take an input of shape "
+            f"{shape}, or does something that is not read ({error}): pass the right input_shape "
+            "to from_torch."
+        ) from error
+    return trace
+
+
+def _check_mode(model: "nn.Module") -> None:
+    """Refuse layers whose function changes from call to call."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch.nn.modules.dropout import _DropoutNd
+
+    for name, module in model.named_modules():
+        what, kind = f"layer {name}" if name else "the model", type(module).__name__
+        if isinstance(module, (_BatchNorm, _DropoutNd)) and module.training:
+            raise ConfigError(f"{what} is a {kind} in training mode: call model.eval() first.")
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise ConfigError(
+                f"{what} is a {kind} without running statistics, which no affine map equals: "
+                "build it with track_running_stats=True."
+            )
 
 
 def _twin(model: "nn.Module") -> "nn.Module":
@@ -87,150 +125,55 @@ def _twin(model: "nn.Module") -> "nn.Module":
     return copy.deepcopy(model, memo).cpu().double().eval()
 
 
-def _check_relu(name: str, layer: "nn.Module", like: "Tensor") -> None:
-    """Refuse a ReLU that does something else, by a hook or a forward of its own."""
-    import torch
+def _linear_input(model: "nn.Module") -> tuple[int, ...]:
+    """Return the shape (n,) that the first layer with weights takes, if it is an nn.Linear."""
+    from torch import nn
 
-    points = like.new_empty(4, *like.shape[1:])
-    points.normal_(generator=torch.Generator().manual_seed(0))
-    if not torch.equal(layer(points.clone()), points.clamp(min=0)):
-        raise ConfigError(
-            f"{name} ({type(layer).__name__}) does not compute the ReLU: "
-            "remove its hooks, or give an nn.ReLU in place of a forward of its own."
-        )
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            return (module.in_features,)
+        if next(module.parameters(recurse=False), None) is not None:
+            raise ConfigError(
+                f"layer {name} comes before any nn.Linear, so the input's shape is not known: "
+                "pass input_shape, such as (1, 28, 28)."
+            )
+    raise ConfigError(
+        "the model has no layer with weights, so the input's shape is not known: pass input_shape."
+    )
 
 
-def _compare(network: ReLUNetwork, model: "nn.Module", shape: tuple[int, ...]) -> None:
+def _compare(trace: "Trace", model: "nn.Module", shape: tuple[int, ...]) -> None:
     """Refuse a model that computes something else than what was read, on random inputs."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(32, *shape, dtype=torch.float64, generator=generator)
     points[16:] *= 10
-    read = network(points.flatten(1).numpy())
+    read = torch.from_numpy(trace.network(points.flatten(1).numpy()))
+    if trace.final is not None:
+        read = trace.final(read)
     try:
-        scores = model(points).flatten(1).numpy()
-        same = bool((np.abs(scores - read) <= _SAME * np.abs(scores).max()).all())
+        with torch.no_grad():
+            scores = _scores(model, points)
+        same = bool((torch.abs(scores - read) <= _SAME * scores.abs().max()).all())
     except (AttributeError, RuntimeError, TypeError, ValueError):
         same = False
     if not same:
         raise ConfigError(
-            f"the model ({type(model).__name__}) computes something else than its layers in turn: "
-            "give an nn.Sequential without hooks and without a forward of its own."
+            f"the model ({type(model).__name__}) computes something else on random inputs than "
+            "what was read from it: its forward must treat every row of a batch by itself, without "
+            "randomness, decisions by values or writing into parts of tensors."
         )
 
 
-def _layers(module: "nn.Module", name: str) -> "Iterator[tuple[str, nn.Module]]":
-    """Yield the name and the layer of every layer, and refuse what is not affine nor ReLU."""
-    from torch import nn
+def _scores(model: "nn.Module", points: "Tensor") -> "Tensor":
+    """Return the model's outputs (N, classes), of all points at once if it can."""
+    import torch
 
-    reshaping = (nn.Flatten, nn.Unflatten, nn.Identity)
-    convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    pooling = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-    adaptive = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-    frozen = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    dropout = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-    kind = type(module).__name__
-    what = name or "the model"
-    if isinstance(module, nn.Sequential):
-        for child, layer in enumerate(module):  # named_children() would skip a reused ReLU
-            yield from _layers(layer, f"{name}.{child}" if name else f"layer {child}")
-    elif isinstance(module, (*frozen, *dropout)) and module.training:
-        raise ConfigError(f"{what} is a {kind} in training mode: call model.eval() first.")
-    elif isinstance(module, frozen) and module.running_mean is None:
-        raise ConfigError(
-            f"{what} is a {kind} without running statistics, which no affine map equals: "
-            "build it with track_running_stats=True."
-        )
-    elif isinstance(
-        module,
-        (nn.Linear, nn.ReLU, *reshaping, *convolution, *pooling, *adaptive, *frozen, *dropout),
-    ):
-        yield what, module
-    else:
-        raise ConfigError(
-            f"{what} is a {kind}, which is neither ReLU nor affine: "
-            "give an nn.Sequential of ReLU, linear, convolution and average pooling layers."
-        )
-
-
-def _linear_input(layers: "list[tuple[str, nn.Module]]") -> tuple[int, ...]:
-    """Return the shape (n,) that the first layer with weights takes, if it is an nn.Linear."""
-    from torch import nn
-
-    shapeless = (nn.Flatten, nn.Identity, nn.Dropout, nn.ReLU)
-    for name, layer in layers:
-        if isinstance(layer, nn.Linear):
-            return (layer.in_features,)
-        if not isinstance(layer, shapeless):
-            raise ConfigError(
-                f"{name} comes before any nn.Linear, so the input's shape is not known: "
-                "pass input_shape, such as (1, 28, 28)."
-            )
-    raise ConfigError("the model has no layer with weights: there is nothing to convert.")
-
-
-class _AffineBlock:
-    """Consecutive affine layers as one matrix: the image of the unit vectors, and that of zero."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        import torch
-
-        self.offset = torch.zeros(1, *shape, dtype=torch.float64)
-        self.columns: Tensor | None = None  # (inputs, *shape); None for the identity
-        self._inputs = self.offset.numel()
-
-    def append(self, name: str, layer: "nn.Module") -> None:
-        """Apply one more affine layer."""
-        import torch
-        from torch import nn
-
-        shape = tuple(self.offset.shape[1:])
-        try:
-            zero = torch.zeros_like(self.offset)
-            self.offset = layer(self.offset)
-            if not _plain(layer):
-                self.columns = layer(self._image_of_units(shape)) - layer(zero)
-            elif self.columns is None and isinstance(layer, nn.Linear) and len(shape) == 1:
-                self.columns = layer.weight.T  # spares the product with a large identity
-            elif self.columns is not None or not isinstance(layer, (nn.Flatten, nn.Identity)):
-                self.columns = _without_bias(copy.deepcopy(layer))(self._image_of_units(shape))
-        except (RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"{name} ({type(layer).__name__}) cannot take an input of shape {shape}: "
-                "pass the right input_shape to from_torch."
-            ) from error
-
-    def _image_of_units(self, shape: tuple[int, ...]) -> "Tensor":
-        import torch
-
-        if self.columns is not None:
-            return self.columns
-        return torch.eye(self._inputs, dtype=torch.float64).reshape(-1, *shape)
-
-    def matrix(self) -> "NDArray[np.float64]":
-        """Return the block's matrix (outputs, inputs)."""
-        if self.columns is None:
-            return np.eye(self._inputs)
-        return np.ascontiguousarray(self.columns.flatten(1).T.numpy())
-
-    def bias(self) -> "NDArray[np.float64]":
-        """Return the block's bias (outputs,)."""
-        return np.asarray(self.offset.flatten().numpy())
-
-
-def _plain(layer: "nn.Module") -> bool:
-    """Tell whether a layer is torch's own, with nothing added to what it computes."""
-    hooks = (layer._forward_hooks, layer._forward_pre_hooks)
-    return type(layer).__module__.startswith("torch.nn.modules") and not any(hooks)
-
-
-def _without_bias(layer: "nn.Module") -> "nn.Module":
-    """Return the linear part of an affine layer, which is changed: no digits cancel this way."""
-    from torch import Tensor
-
-    for name in ("bias", "running_mean"):
-        constant = getattr(layer, name, None)
-        if isinstance(constant, Tensor):
-            constant.zero_()
-    return layer
+    try:
+        scores = torch.as_tensor(model(points))
+        if scores.shape[:1] == points.shape[:1]:
+            return scores.flatten(1)
+    except RuntimeError:
+        pass  # the forward is written for one row, as it may be in an ONNX file
+    return torch.cat([torch.as_tensor(model(point[None])).reshape(1, -1) for point in points])

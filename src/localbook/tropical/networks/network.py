@@ -1,20 +1,18 @@
 """A ReLU network as plain float64 arrays: what every exact computation here starts from."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from localbook.arrays import Floats, Indices, Masks
+from localbook.arrays import Floats
 from localbook.errors import ConfigError
+from localbook.tropical.networks.blocks import BlockMatrix, Matrix, product, spread
 from localbook.tropical.tolerance import TOLERANCE
 
-SPARSE = 0.25
-"""Share of non-zeros above which one product with the whole matrix is fastest."""
-
-SMALL = 2**14
-"""Matrices with fewer entries are not worth taking apart."""
+AT_ONCE = 2**23
+"""Values of one layer that are held in memory at a time."""
 
 BLOCK = 512
 """Points whose hidden values are held at a time, few enough to stay in the processor's cache."""
@@ -22,14 +20,20 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class ReLUNetwork:
-    """The map x -> W_L relu(... relu(W_1 x + b_1) ...) + b_L.
+    """The map x -> W_L a(... a(W_1 x + b_1) ...) + b_L with a(z) = max(z, 0) + s min(z, 0).
+
+    Every hidden neuron has its own s: 0 for the ReLU, which is the default; 1 for a value that is
+    passed on, as by a skip connection; -1 for the absolute value; others for leaky ReLUs.
 
     Attributes
     ----------
     weights : tuple of ndarray
-        W_l, each (outputs, inputs), converted to float64.
+        W_l, each (outputs, inputs), converted to float64. :func:`from_torch` gives large ones with
+        few non-zeros as a ``BlockMatrix``, which :func:`numpy.asarray` makes an array of.
     biases : tuple of ndarray
         b_l, each (outputs,), converted to float64.
+    slopes : tuple of ndarray
+        s of the hidden neurons, each as b_l; one fewer than biases.
 
     Raises
     ------
@@ -46,8 +50,9 @@ class ReLUNetwork:
     [[3.0, 1.0], [0.0, 0.0]]
     """
 
-    weights: tuple[Floats, ...]
+    weights: tuple[Any, ...]
     biases: tuple[Floats, ...]
+    slopes: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.weights or len(self.weights) != len(self.biases):
@@ -55,23 +60,33 @@ class ReLUNetwork:
                 f"{len(self.weights)} weight matrices with {len(self.biases)} biases: "
                 "give at least one matrix and exactly one bias for each."
             )
-        weights = tuple(np.array(w, dtype=np.float64) for w in self.weights)
+        weights = tuple(
+            w if isinstance(w, BlockMatrix) else np.array(w, dtype=np.float64) for w in self.weights
+        )
         biases = tuple(np.array(b, dtype=np.float64) for b in self.biases)
-        width = weights[0].shape[-1] if weights[0].ndim else 0
+        width = weights[0].shape[-1] if weights[0].shape else 0
         for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
-            if w.ndim != 2 or w.size == 0 or w.shape[1] != width or b.shape != w.shape[:1]:
+            if len(w.shape) != 2 or 0 in w.shape or w.shape[1] != width or b.shape != w.shape[:1]:
                 raise ConfigError(
                     f"affine layer {number} has weights {w.shape} and bias {b.shape}, but takes "
                     f"{width} inputs: give weights (outputs, {width}) and bias (outputs,)."
                 )
-            if not (np.isfinite(w).all() and np.isfinite(b).all()):
+            finite = w.finite() if isinstance(w, BlockMatrix) else np.isfinite(w).all()
+            if not (finite and np.isfinite(b).all()):
                 raise ConfigError(
                     f"affine layer {number} has weights that are not finite: "
                     "check the training that produced them for divergence."
                 )
             width = len(w)
+        given = self.slopes or [np.zeros(len(b)) for b in biases[:-1]]
+        slopes = tuple(np.array(s, dtype=np.float64) for s in given)
+        if [s.shape for s in slopes] != [b.shape for b in biases[:-1]]:
+            raise ConfigError("give slopes of the shapes of all biases but the last.")
+        if not all(np.isfinite(s).all() for s in slopes):
+            raise ConfigError("a slope is not finite: give 0 for a ReLU.")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "biases", biases)
+        object.__setattr__(self, "slopes", slopes)
 
     @property
     def inputs(self) -> int:
@@ -83,11 +98,22 @@ class ReLUNetwork:
         """The number of outputs."""
         return len(self.biases[-1])
 
+    @property
+    def neurons(self) -> int:
+        """The number of hidden neurons, without those that only pass a value on."""
+        return sum(int(np.count_nonzero(slope != 1)) for slope in self.slopes)
+
     def __call__(self, x: ArrayLike) -> Floats:
         """Return the outputs (N, classes) at the points x (N, n)."""
-        out = np.asarray(x, dtype=np.float64) @ self.weights[0].T + self.biases[0]
-        for w, b in zip(self.weights[1:], self.biases[1:], strict=True):
-            out = np.maximum(out, 0) @ w.T + b
+        points = np.asarray(x, dtype=np.float64)
+        step = max(1, AT_ONCE // max(map(len, self.biases)))
+        if len(points) > step:
+            return np.concatenate([self(points[k : k + step]) for k in range(0, len(points), step)])
+        out = points
+        for w, b, s in zip(self.weights, self.biases, (*self.slopes, None), strict=True):
+            out = _applied(w, out) + b
+            if s is not None:
+                out = np.maximum(out, 0) + s * np.minimum(out, 0) if s.any() else np.maximum(out, 0)
         return out
 
     def pattern(self, x: ArrayLike) -> NDArray[np.bool_]:
@@ -102,92 +128,45 @@ class ReLUNetwork:
 
     def _pattern(self, hidden: Floats) -> NDArray[np.bool_]:
         size = np.abs(hidden)  # of all terms added up, whatever their signs
-        active = [np.zeros((len(hidden), 0), dtype=np.bool_)]
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden, size = hidden @ w.T + b, size @ np.abs(w).T + np.abs(b)
-            active.append(hidden > TOLERANCE.inactive * size)
-            hidden, size = hidden * active[-1], size * active[-1]
-        return np.concatenate(active, axis=1)
+        found = [np.zeros((len(hidden), 0), dtype=np.bool_)]
+        for w, b, s in zip(self.weights[:-1], self.biases[:-1], self.slopes, strict=True):
+            hidden, size = _applied(w, hidden) + b, spread(w, size.T).T + np.abs(b)
+            active = hidden > TOLERANCE.inactive * size
+            gain = np.where(active, 1, s)
+            hidden, size = hidden * gain, size * np.abs(gain)
+            found.append(active[:, s != 1])
+        return np.concatenate(found, axis=1)
 
     def after(self, matrix: ArrayLike, shift: ArrayLike) -> "ReLUNetwork":
         """Return the network u -> self(matrix @ u + shift), matrix (n, k) and shift (n,)."""
-        first = self.weights[0] @ np.asarray(matrix, dtype=np.float64)
-        bias = self.weights[0] @ np.asarray(shift, dtype=np.float64) + self.biases[0]
-        return ReLUNetwork((first, *self.weights[1:]), (bias, *self.biases[1:]))
+        first = product(self.weights[0], np.asarray(matrix, dtype=np.float64))
+        moved = product(self.weights[0], np.asarray(shift, dtype=np.float64)[:, None])[:, 0]
+        return replace(
+            self,
+            weights=(first, *self.weights[1:]),
+            biases=(moved + self.biases[0], *self.biases[1:]),
+        )
+
+    def with_relus_only(self) -> "ReLUNetwork":
+        """Return the same function with slopes of 0: a(z) = max(z, 0) - s max(-z, 0)."""
+        if not any(slope.any() for slope in self.slopes):
+            return self
+        weights, biases = [], []
+        split = np.zeros((self.inputs, 0))  # of the inputs of each layer: (width, twins)
+        for w, b, s in zip(self.weights, self.biases, (*self.slopes, None), strict=True):
+            full = np.asarray(w)
+            full = np.hstack([full, full @ split])
+            twin = np.flatnonzero(s) if s is not None else np.empty(0, dtype=np.intp)
+            weights.append(np.vstack([full, -full[twin]]))
+            biases.append(np.concatenate([b, -b[twin]]))
+            split = np.zeros((len(b), len(twin)))
+            if s is not None:
+                split[twin, np.arange(len(twin))] = -s[twin]
+        return ReLUNetwork(tuple(weights), tuple(biases))
 
 
-@dataclass(frozen=True)
-class AffineLayer:
-    """The map h -> weight @ h + bias, for many h at once.
-
-    The outputs of a convolution at one place use the same few inputs. Rows of ``weight`` that have
-    their non-zeros in the same columns are multiplied together, without the zeros; for a matrix
-    that is not sparse this is the ordinary product.
-
-    Attributes
-    ----------
-    weight : ndarray (k, width)
-    bias : ndarray (k,)
-    """
-
-    weight: Floats
-    bias: Floats
-
-    def product(self, columns: Floats) -> Floats:
-        """Return weight @ columns (k, m), columns (width, m)."""
-        return _product(self.weight, self.blocks, columns)
-
-    def spread(self, columns: Floats) -> Floats:
-        """Return |weight| @ columns (k, m): how errors of the inputs add up."""
-        return _product(*self._sizes, columns)
-
-    def backward(self, columns: Floats) -> Floats:
-        """Return weight.T @ columns (width, m), columns (k, m)."""
-        return _product(*self._transposed, columns)
-
-    @cached_property
-    def blocks(self) -> "list[Block]":
-        """The non-zeros, in parts that are full; empty if the whole matrix is."""
-        return _blocks(self.weight)
-
-    @cached_property
-    def _sizes(self) -> "tuple[Floats, list[Block]]":
-        sizes = [Block(b.rows, b.columns, np.abs(b.weight)) for b in self.blocks]
-        return np.abs(self.weight), sizes
-
-    @cached_property
-    def _transposed(self) -> "tuple[Floats, list[Block]]":
-        weight = np.ascontiguousarray(self.weight.T)
-        return weight, _blocks(weight)
-
-
-@dataclass(frozen=True)
-class Block:
-    """All non-zeros of some rows, which lie in the same columns."""
-
-    rows: Indices
-    columns: Indices
-    weight: Floats
-
-
-def _blocks(weight: Floats) -> list[Block]:
-    """Return blocks with all non-zeros of a sparse matrix; none for one that is not."""
-    support: Masks = weight != 0
-    if weight.size < SMALL or np.count_nonzero(support) > SPARSE * weight.size:
-        return []
-    _, kind = np.unique(np.packbits(support, axis=1), axis=0, return_inverse=True)
-    kind = kind.ravel()  # numpy 2.0 returns a column
-    order = np.argsort(kind, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
-    found = [(rows, np.flatnonzero(support[rows[0]])) for rows in groups]
-    return [Block(rows, columns, weight[np.ix_(rows, columns)]) for rows, columns in found]
-
-
-def _product(weight: Floats, blocks: list[Block], columns: Floats) -> Floats:
-    if not blocks:
-        product: Floats = weight @ columns
-        return product
-    out = np.empty((len(weight), columns.shape[1]))
-    for block in blocks:
-        out[block.rows] = block.weight @ columns[block.columns]
-    return out
+def _applied(weight: Matrix, rows: Floats) -> Floats:
+    """Return weight @ x for all rows x (N, width)."""
+    if isinstance(weight, BlockMatrix):
+        return weight.product(rows.T).T
+    return rows @ weight.T

@@ -101,7 +101,7 @@ def generators(model: "ReLUNetwork | nn.Module", form: Form = "reduced") -> Gene
         If the network does not have exactly one hidden layer and two classes, or the form is
         another.
     """
-    network = as_network(model)
+    network = as_network(model).with_relus_only()
     if len(network.weights) != 2 or len(network.biases[1]) < 2:
         raise ConfigError(
             f"tropical pruning of a block needs one hidden layer and two classes, not "
@@ -171,7 +171,7 @@ def prune_block(
     ConfigError
         As :func:`generators`, and on a penalty that is negative or of another shape.
     """
-    network = as_network(model)
+    network = as_network(model).with_relus_only()
     old = generators(network, form)
     new, values = old, [pruning_objective(old, old, penalty)]
     while len(values) < 3 or values[-3] - values[-1] > TOLERANCE.settled * values[0]:

@@ -1,6 +1,6 @@
 """The exact decision boundary of a ReLU network of two inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,8 +100,7 @@ def decision_boundary(
 
 def _wide(network: ReLUNetwork) -> bool:
     """Tell whether tiles pay: with one hidden layer all folds are lines, which are fast to cut."""
-    hidden = [len(bias) for bias in network.biases[:-1]]
-    return len(hidden) > 1 and sum(hidden) > WIDE
+    return len(network.slopes) > 1 and network.neurons > WIDE
 
 
 def comparable(network: ReLUNetwork, level: float) -> ReLUNetwork:
@@ -109,10 +108,14 @@ def comparable(network: ReLUNetwork, level: float) -> ReLUNetwork:
 
     The mean class score is subtracted from all: what all classes share is gone.
     """
-    weight, bias = network.weights[-1], network.biases[-1]
+    weight, bias = np.asarray(network.weights[-1]), network.biases[-1]
     if len(bias) == 1:
         weight, bias = np.vstack([weight, 0 * weight]), np.append(bias, level)
     elif level:
         raise ConfigError(f"a network with {len(bias)} outputs has no level: leave it out.")
     weight = np.where(np.ptp(weight, axis=0) == 0, 0, weight - weight.mean(axis=0))
-    return ReLUNetwork((*network.weights[:-1], weight), (*network.biases[:-1], bias - bias.mean()))
+    return replace(
+        network,
+        weights=(*network.weights[:-1], weight),
+        biases=(*network.biases[:-1], bias - bias.mean()),
+    )

@@ -13,6 +13,7 @@ a value. One array ``maps`` (4, k, m) holds k functions on m cells.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -83,23 +84,45 @@ class Folds:
         return replace(self, cell=numbers[self.cell])
 
 
-Layer = tuple[Floats, Floats]
-"""An affine layer: weights (k, width) and offset (2, k), the bias and the size of its terms."""
+class Layer(NamedTuple):
+    """An affine layer, and what the neurons that it reads make of their values.
+
+    Attributes
+    ----------
+    weight : ndarray (k, width)
+    offset : ndarray (2, k)
+        The bias and the size of its terms.
+    slopes : ndarray (width,)
+        The neurons' slopes below zero, as in :class:`ReLUNetwork`; 1 for inputs.
+    """
+
+    weight: Floats
+    offset: Floats
+    slopes: Floats
+
+    @property
+    def jump(self) -> Floats:
+        """What the weights gain (k, width) where neurons are active."""
+        return self.weight * (1 - self.slopes) if self.slopes.any() else self.weight
+
 
 Prune = Callable[[Cells, Folds, Floats], Masks]
-"""Says which cells are worth keeping, given them, their folds and the next layer's weights."""
+"""Says which cells are worth keeping, given them, their folds and the next layer's jump."""
 
 
 def layers_of(network: ReLUNetwork) -> list[Layer]:
     """Return the affine layers of a network."""
-    pairs = zip(network.weights, network.biases, strict=True)
-    return [(weight, np.stack([bias, np.abs(bias)])) for weight, bias in pairs]
+    slopes = (np.ones(network.inputs), *network.slopes)
+    return [
+        Layer(np.asarray(weight), np.stack([bias, np.abs(bias)]), slope)
+        for weight, bias, slope in zip(network.weights, network.biases, slopes, strict=True)
+    ]
 
 
 def square_cell(first: Layer) -> Cells:
     """Return the square [-1, 1]^2 with the first layer of a network of two inputs on it."""
     square = Polygons(np.array([[-1.0, 1, 1, -1], [-1, -1, 1, 1]]), np.array([0, 4]))
-    weight, (bias, size) = first
+    weight, (bias, size), _ = first
     maps = np.stack([*weight.T, bias, np.abs(weight).sum(axis=1) + size])
     return Cells(square, maps[..., None])
 
@@ -109,8 +132,8 @@ def cut_layer(cells: Cells, layer: Layer, prune: Prune | None = None) -> Cells:
 
     ``prune`` decides which cells to drop; neurons without outgoing weights are then not cut along.
     """
-    done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(layer[0]), 0)))]
-    size = max(layer[0].shape)
+    done = [Cells(cells.polygons.select(_none(cells)), np.empty((4, len(layer.weight), 0)))]
+    size = max(layer.weight.shape)
     block = cells.polygons.start[:-1] // max(1, BLOCK // size)
     for number in np.unique(block):
         done += _cut_block(cells.select(block == number), layer, prune)
@@ -123,17 +146,17 @@ def _none(cells: Cells) -> Masks:
 
 def _cut_block(cells: Cells, layer: Layer, prune: Prune | None) -> list[Cells]:
     done = []
-    weight = layer[0]
+    jump = layer.jump
     cells, folds = _open(cells, layer, unused=prune is None)
     while True:
         if prune is not None:
-            cells, folds = _restrict(cells, folds, prune(cells, folds, weight))
+            cells, folds = _restrict(cells, folds, prune(cells, folds, jump))
         busy = _none(cells)
         busy[folds.cell] = True
         done.append(cells.select(~busy))
         if not busy.any():
             return done
-        cells, folds = _cut(*_restrict(cells, folds, busy), weight)
+        cells, folds = _cut(*_restrict(cells, folds, busy), jump)
 
 
 def _restrict(cells: Cells, folds: Folds, kept: Masks) -> tuple[Cells, Folds]:
@@ -151,10 +174,12 @@ def _open(cells: Cells, layer: Layer, unused: bool) -> tuple[Cells, Folds]:
     high = np.maximum.reduceat(value, polygons.start[:-1], axis=1)
     slack = TOLERANCE.rounding * maps[3]
     folding = (low < -slack) & (high > slack)
+    able: Masks = layer.slopes != 1
     if not unused:
-        used: Masks = np.logical_or.reduce(layer[0] != 0, axis=0)
-        folding &= used[:, None]
-    following = next_layer(maps * (~folding & (high > -low)), layer)
+        able &= np.logical_or.reduce(layer.weight != 0, axis=0)
+    folding &= able[:, None]
+    active = ~folding & (high > -low)
+    following = next_layer(maps * np.where(active, 1, layer.slopes[:, None]), layer)
     cell, neuron = np.nonzero(folding.T)
     head, tail = (end[:, neuron, cell] for end in polygons.chords(value))
     line = maps[:, neuron, cell]
@@ -162,7 +187,7 @@ def _open(cells: Cells, layer: Layer, unused: bool) -> tuple[Cells, Folds]:
     return Cells(polygons, following), Folds(cell, neuron, line, head, tail, height)
 
 
-def _cut(cells: Cells, folds: Folds, weight: Floats) -> tuple[Cells, Folds]:
+def _cut(cells: Cells, folds: Folds, jump: Floats) -> tuple[Cells, Folds]:
     """Cut every cell along one of its folds; the halves where it is on come first."""
     chosen = folds.nearest()
     line, neuron = folds.line[:, chosen], folds.neuron[chosen]
@@ -172,7 +197,7 @@ def _cut(cells: Cells, folds: Folds, weight: Floats) -> tuple[Cells, Folds]:
     snap = np.minimum(TOLERANCE.rounding * line[3], SNAP * largest)
     value[size <= snap[cells.polygons.owner]] = 0
     polygons = join(cells.polygons.split(value))
-    maps = np.concatenate([cells.maps + _outgoing(weight, neuron, line), cells.maps], axis=-1)
+    maps = np.concatenate([cells.maps + _outgoing(jump, neuron, line), cells.maps], axis=-1)
     rest = np.ones(len(folds.cell), np.bool_)
     rest[chosen] = False
     folds, inside, doubtful = _share_out(folds.select(rest), line)
@@ -185,7 +210,7 @@ def _cut(cells: Cells, folds: Folds, weight: Floats) -> tuple[Cells, Folds]:
     _look_closer(polygons, folds, inside, doubtful)
     height = value_at(folds.line, polygons.centres[:, folds.cell])
     folds = replace(folds, height=height)
-    add_active(maps, weight, folds.select(~inside & (height > 0)))
+    add_active(maps, jump, folds.select(~inside & (height > 0)))
     return Cells(polygons, maps), folds.select(inside)
 
 
@@ -242,34 +267,34 @@ def next_layer(maps: Floats, layer: Layer) -> Floats:
 
     Rows from the fourth on hold bounds, which add up without regard to sign.
     """
-    weight, offset = layer
+    weight, offset, _ = layer
     following: Floats = weight @ maps
-    following[3:] = np.abs(weight) @ maps[3:]
+    following[3:] = np.abs(weight) @ np.abs(maps[3:])
     following[2:4] += offset[..., None]
     return following
 
 
-def add_active(maps: Floats, weight: Floats, folds: Folds) -> None:
-    """Add active neurons to the next layer's ``maps`` (4 or more, k, m), which are changed."""
+def add_active(maps: Floats, jump: Floats, folds: Folds) -> None:
+    """Add what active neurons gain to the next layer's ``maps`` (4 or more, k, m), in place."""
     if not len(folds.cell):
         return
     first = np.flatnonzero(np.diff(folds.cell, prepend=-1))
     cells = folds.cell[first]
-    outputs, width = weight.shape
+    outputs, width = jump.shape
     room = width * len(cells)
     if len(folds.cell) > DENSE * (1 + (10 / outputs) ** 2) * room and len(maps) * room <= BLOCK:
         slot = np.repeat(np.arange(len(cells)), np.diff(first, append=len(folds.cell)))
         lines = np.zeros((len(maps), width, len(cells)))
         lines[:, folds.neuron, slot] = folds.line
-        maps[..., cells] += next_layer(lines, (weight, np.zeros((2, outputs))))
+        maps[..., cells] += next_layer(lines, Layer(jump, np.zeros((2, outputs)), np.zeros(width)))
     else:
-        added = _outgoing(weight, folds.neuron, folds.line)
+        added = _outgoing(jump, folds.neuron, folds.line)
         maps[..., cells] += np.add.reduceat(added, first, axis=-1)
 
 
-def _outgoing(weight: Floats, neuron: Indices, line: Floats) -> Floats:
+def _outgoing(jump: Floats, neuron: Indices, line: Floats) -> Floats:
     """Return what one active neuron each adds to the next layer (4 or more, k, n)."""
-    added: Floats = line[:, None] * weight[:, neuron]
+    added: Floats = line[:, None] * jump[:, neuron]
     np.abs(added[3:], out=added[3:])
     return added
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
-from localbook.tropical.networks import ReLUNetwork, as_network
+from localbook.tropical.networks import ReLUNetwork, as_network, product
 from localbook.tropical.regions.polytopes import cells_of_cube, cube_of
 
 if TYPE_CHECKING:
@@ -133,12 +133,13 @@ def _coins(network: ReLUNetwork, rng: np.random.Generator, first: list[bool]) ->
     walls, offsets = np.vstack([np.eye(n), -np.eye(n)]), np.ones(2 * n)  # walls @ x <= offsets
     inside = rng.uniform(-1, 1, size=(32, n))  # points known to be in the cell
     slope, shift, coins = np.eye(n), np.zeros(n), 0
-    for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
-        slope, shift = weight @ slope, weight @ shift + bias
+    layers = zip(network.weights[:-1], network.biases[:-1], network.slopes, strict=True)
+    for weight, bias, below in layers:
+        slope, shift = product(weight, slope), product(weight, shift[:, None])[:, 0] + bias
         on = np.zeros(len(bias), dtype=np.bool_)
         for neuron, (a, c) in enumerate(zip(slope, shift, strict=True)):
             length = float(np.linalg.norm(a))
-            if length == 0:
+            if length == 0 or below[neuron] == 1:
                 on[neuron] = c > 0
                 continue
             a, c = a / length, c / length
@@ -153,7 +154,8 @@ def _coins(network: ReLUNetwork, rng: np.random.Generator, first: list[bool]) ->
             walls, offsets = np.vstack([walls, -sign * a]), np.append(offsets, sign * c)
             inside = np.vstack([inside, top, bottom])
             inside = inside[sign * (inside @ a + c) > _CLEAR]
-        slope, shift = on[:, None] * slope, on * shift
+        gain = np.where(on, 1, below)
+        slope, shift = gain[:, None] * slope, gain * shift
     return coins
 
 

@@ -111,15 +111,15 @@ def _undecided(cell: AffineCell, rest: Sequence[Layer]) -> bool:
     """Tell whether two classes can tie for the top, with the bounds of ``ties`` on later layers."""
     slopes, intercepts, sizes = cell.slopes, cell.intercepts, cell.sizes
     spread, corners = np.zeros(len(sizes)), cell.polytope.vertices.T
-    for weight, (bias, size) in rest:
+    for weight, (bias, size), below in rest:
         values = slopes @ corners + intercepts[:, None]
         low = np.minimum(values.min(axis=1) - spread, 0)
         high = np.maximum(values.max(axis=1) + spread, 0)
-        slope = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-        half = -slope * low / 2
+        chord = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
+        slope, half = below + (1 - below) * chord, (1 - below) * -chord * low / 2
         slopes = weight @ (slope[:, None] * slopes)
         intercepts = weight @ (slope * intercepts + half) + bias
-        spread = np.abs(weight) @ (slope * spread + half)
+        spread = np.abs(weight) @ (np.abs(slope) * spread + np.abs(half))
         sizes = np.abs(weight) @ sizes + size
     values = slopes @ corners + intercepts[:, None]
     top = int(values.sum(axis=1).argmax())

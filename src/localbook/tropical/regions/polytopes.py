@@ -117,7 +117,7 @@ def cells_of_cube(network: ReLUNetwork, keep: Keep | None = None) -> Iterator[Af
     corners = np.array(list(product((-1.0, 1.0), repeat=n)))
     cube = Polytope(corners, np.hstack([corners < 0, corners > 0]))
     layers = layers_of(network)
-    weight, (bias, size) = layers[0]
+    weight, (bias, size), _ = layers[0]
     stack = [(AffineCell(cube, weight, bias, np.abs(weight).sum(axis=1) + size), 1)]
     while stack:
         cell, depth = stack.pop()
@@ -128,7 +128,7 @@ def cells_of_cube(network: ReLUNetwork, keep: Keep | None = None) -> Iterator[Af
             continue
         value = cell.values()
         low, high = value.min(axis=1), value.max(axis=1)
-        spread = np.minimum(high, -low)
+        spread = np.minimum(high, -low) * (layers[depth].slopes != 1)
         fold = int((spread / np.linalg.norm(cell.slopes, axis=1).clip(TOLERANCE.zero)).argmax())
         if spread[fold] > 0:
             level = cell.polytope.level(value[fold])
@@ -136,8 +136,8 @@ def cells_of_cube(network: ReLUNetwork, keep: Keep | None = None) -> Iterator[Af
                 half = cell.polytope.above(sign * value[fold], level)
                 stack.append((replace(cell, polytope=half), depth))
         else:
-            following, (bias, size) = layers[depth]
-            active = following * (high > 0)
+            following, (bias, size), slopes = layers[depth]
+            active = following * np.where(high > 0, 1, slopes)
             stack.append(
                 (
                     AffineCell(

@@ -1,9 +1,10 @@
 """Ties for the top score on the square [-1, 1]^2, where the scores are piecewise affine.
 
 Bounds on all class scores over a cell say which cells can hold a tie: a neuron whose pre-activation
-z ranges over [l, u] with l < 0 < u obeys s z <= relu(z) <= s (z - l), s = u / (u - l): relu(z) is
-the affine function s z - s l / 2, up to a spread of -s l / 2; sums of such functions are affine
-functions with a spread again: the bounds pass through all layers.
+z ranges over [l, u] with l < 0 < u obeys c z <= relu(z) <= c (z - l), c = u / (u - l): relu(z) is
+the affine function c z - c l / 2, up to a spread of -c l / 2, and max(z, 0) + s min(z, 0) is s z +
+(1 - s) relu(z); sums of such functions are affine functions with a spread again: the bounds pass
+through all layers.
 """
 
 from collections.abc import Sequence
@@ -63,14 +64,15 @@ def _cells_with_ties(layers: Sequence[Layer]) -> Cells:
     return cells
 
 
-def _can_tie(cells: Cells, folds: Folds, weight: Floats, rest: Sequence[Layer]) -> Masks:
+def _can_tie(cells: Cells, folds: Folds, jump: Floats, rest: Sequence[Layer]) -> Masks:
     """Tell for each cell (m,) whether two classes can tie for the top score somewhere in it."""
     centres, reach = cells.polygons.centres, _reach(cells)
-    maps = _unfold(cells, folds, weight, reach)
+    maps = _unfold(cells, folds, jump, reach)
     for following in rest:
         height = value_at(maps, centres)
         extent = np.hypot(maps[0], maps[1]) * reach + maps[4]
-        maps = next_layer(_relax(maps, height - extent, height + extent), following)
+        slopes = following.slopes[:, None]
+        maps = next_layer(_relax(maps, height - extent, height + extent, slopes), following)
     top = value_at(maps, centres).argmax(axis=0)
     every = np.arange(len(top))
     lead = maps[:3, top, every][:, None] - maps[:3]  # (3, classes, m)
@@ -90,25 +92,26 @@ def _reach(cells: Cells) -> Floats:
     return reach
 
 
-def _unfold(cells: Cells, folds: Folds, weight: Floats, reach: Floats) -> Floats:
+def _unfold(cells: Cells, folds: Folds, jump: Floats, reach: Floats) -> Floats:
     """Return the next layer's maps with the folding neurons relaxed, and spreads as a fifth row."""
     maps = np.concatenate([cells.maps, np.zeros((1, *cells.maps.shape[1:]))])
     extent = np.hypot(folds.line[0], folds.line[1]) * reach[folds.cell]
     line = np.concatenate([folds.line, np.zeros((1, len(folds.cell)))])
-    line = _relax(line, folds.height - extent, folds.height + extent)
-    add_active(maps, weight, replace(folds, line=line))
+    line = _relax(line, folds.height - extent, folds.height + extent, np.zeros(1))
+    add_active(maps, jump, replace(folds, line=line))
     return maps
 
 
-def _relax(maps: Floats, low: Floats, high: Floats) -> Floats:
-    """Return what the ReLU makes of affine functions (5, ...) with values in [low, high]."""
+def _relax(maps: Floats, low: Floats, high: Floats, slopes: Floats) -> Floats:
+    """Return what neurons make of affine functions (5, ...) with values in [low, high]."""
     low, high = np.minimum(low, 0), np.maximum(high, 0)
-    slope = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-    half = -slope * low / 2
-    maps = slope * maps
-    maps[2] += half
-    maps[4] += half
-    return maps
+    chord = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
+    half = (1 - slopes) * -chord * low / 2
+    out = (slopes + (1 - slopes) * chord) * maps
+    out[2] += half
+    out[3] = (np.abs(slopes) + np.abs(1 - slopes) * chord) * maps[3]
+    out[4] = np.abs(out[4]) + np.abs(half)
+    return out
 
 
 def _pairs(cells: Cells) -> list[tuple[int, int]]:

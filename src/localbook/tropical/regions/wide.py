@@ -3,7 +3,8 @@
 On a small tile the few neurons that change sign there are all that is left of the network.
 
 Each tile has bounds on all pre-activations, from a pass forwards: a neuron with values in [l, u],
-l < 0 < u, obeys s z <= relu(z) <= s (z - l), s = u / (u - l). A pass back from the scores then
+l < 0 < u, obeys c z <= relu(z) <= c (z - l), c = u / (u - l), and one of slope s below zero makes
+s z + (1 - s) relu(z) of z. A pass back from the scores then
 bounds the lead of one class over another: seen from there each neuron's sign in the lead is known,
 and what cancels between neurons cancels in the bound too. After Zhang et al., "Efficient Neural
 Network Robustness Certification with General Activation Functions" (CROWN, arXiv 1811.00866).
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import AffineLayer, ReLUNetwork
+from localbook.tropical.networks import ReLUNetwork, backward, product, spread
 from localbook.tropical.regions.cells import Layer
 from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.tolerance import TOLERANCE
@@ -28,10 +29,6 @@ FOLDS = 100
 
 DEEPEST = 24
 """Tiles are halved this often at most, each way in turn: rounding then decides."""
-
-
-LIFT = 2.0
-"""Added to the coordinates, which lie in [-1, 1], so that ReLUs let them pass."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Ranges:
     Attributes
     ----------
     low, high : ndarray (width, m)
-        Between which values they lie.
+        Between which values they lie; from 0 on for those that only pass a value on.
     size : ndarray (width, m)
         A bound on the size of all terms that are added up: how far rounding can move a value.
     """
@@ -102,11 +99,10 @@ def ties_by_tiles(network: ReLUNetwork) -> Ties:
     Bounds find the tiles that can have ties; on each the network equals one of few neurons, whose
     ties are exact.
     """
-    layers = [AffineLayer(w, b) for w, b in zip(network.weights, network.biases, strict=True)]
     none = np.empty((0, 2), dtype=np.intp)
     parts = [Ties(np.empty((2, 2, 0)), none, [], none)]
-    for tile, ranges in tiles_with_ties(layers):
-        small = simplified(layers, tile.centre[:, 0], tile.half[:, 0], ranges)
+    for tile, ranges in tiles_with_ties(network):
+        small = simplified(network, tile.centre[:, 0], tile.half[:, 0], ranges)
         parts.append(_placed(ties_on_square(small), tile))
     return Ties(
         np.concatenate([part.ends for part in parts], axis=-1),
@@ -133,7 +129,7 @@ def _placed(found: Ties, tile: Tiles) -> Ties:
     )
 
 
-def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list[Ranges]]]:
+def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Ranges]]]:
     """Yield tiles that cover all ties in [-1, 1]^2, and the ranges of all layers on each."""
     waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
     while waiting:
@@ -141,7 +137,7 @@ def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list
         if len(tiles) > AT_ONCE:
             waiting.append(tiles.select(slice(AT_ONCE, None)))
             tiles = tiles.select(slice(AT_ONCE))
-        ranges, undecided = bounds(layers, tiles)
+        ranges, undecided = bounds(network, tiles)
         folds = np.sum([np.count_nonzero(r.folding, axis=0) for r in ranges[:-1]], axis=0)
         last = (folds <= FOLDS) | (tiles.half.min(axis=0) < 2.0**-DEEPEST)
         for i in np.flatnonzero(undecided & last).tolist():
@@ -151,9 +147,9 @@ def tiles_with_ties(layers: Sequence[AffineLayer]) -> Iterator[tuple[Tiles, list
             waiting.append(tiles.select(undecided & ~last).quarters())
 
 
-def bounds(layers: Sequence[AffineLayer], tiles: Tiles) -> tuple[list[Ranges], Masks]:
+def bounds(network: ReLUNetwork, tiles: Tiles) -> tuple[list[Ranges], Masks]:
     """Return all layers' ranges, and on which tiles (m,) two classes can tie for the top."""
-    ranges, centre, slopes, doubt, rounding = _forwards(layers, tiles)
+    ranges, centre, slopes, doubt, rounding = _forwards(network, tiles)
     top = centre.argmax(axis=0)
     every = np.arange(len(tiles))
     lead = centre[top, every] - centre
@@ -164,105 +160,120 @@ def bounds(layers: Sequence[AffineLayer], tiles: Tiles) -> tuple[list[Ranges], M
     tile, rival = np.nonzero(close.T)
     pairs = Pairs(tile, top[tile], rival)
     # The slopes used going back are at most twice those used going forward, in every layer.
-    close[rival, tile] = _backwards(layers, tiles, ranges, pairs) <= (
-        2 ** len(layers) * slack[rival, tile]
+    close[rival, tile] = _backwards(network, tiles, ranges, pairs) <= (
+        2 ** len(network.weights) * slack[rival, tile]
     )
     return ranges, close.any(axis=0)
 
 
 def _forwards(
-    layers: Sequence[AffineLayer], tiles: Tiles
+    network: ReLUNetwork, tiles: Tiles
 ) -> tuple[list[Ranges], Floats, tuple[Floats, Floats], Floats, Floats]:
     """Return ranges, and the scores: at the centres, both slopes, their doubt and rounding."""
-    first = layers[0]
-    value = first.product(tiles.centre) + first.bias[:, None]
-    slope = [np.repeat(column[:, None], len(tiles), axis=1) for column in first.weight.T]
+    first, bias = np.asarray(network.weights[0]), network.biases[0][:, None]
+    value = first @ tiles.centre + bias
+    tilt = [np.repeat(column[:, None], len(tiles), axis=1) for column in first.T]
     doubt = np.zeros_like(value)
-    size = first.spread(np.abs(tiles.centre) + tiles.half) + np.abs(first.bias)[:, None]
+    size = np.abs(first) @ (np.abs(tiles.centre) + tiles.half) + np.abs(bias)
     ranges = []
-    for layer in (*layers[1:], None):
-        extent = doubt + TOLERANCE.rounding * size
-        extent += np.abs(slope[0]) * tiles.half[0] + np.abs(slope[1]) * tiles.half[1]
-        ranges.append(Ranges(value - extent, value + extent, size))
-        if layer is None:
-            return ranges, value, (slope[0], slope[1]), doubt, TOLERANCE.rounding * size
-        share, middle = _chord(ranges[-1])
-        middle /= -2  # halfway between the chord and its parallel through 0
-        inside = [share * value + middle, share * slope[0], share * slope[1]]
-        value, *slope = np.split(layer.product(np.hstack(inside)), 3, axis=1)
-        value += layer.bias[:, None]
-        doubts = [share * doubt + middle, share * size + middle]
-        doubt, size = np.split(layer.spread(np.hstack(doubts)), 2, axis=1)
-        size += np.abs(layer.bias)[:, None]
-    raise AssertionError  # the loop returns
+    for weight, bias, slopes in zip(
+        network.weights[1:], network.biases[1:], network.slopes, strict=True
+    ):
+        ranges.append(_ranges(value, tilt, doubt, size, tiles))
+        ranges[-1].low[slopes == 1] = 0
+        below = slopes[:, None]
+        chord, middle = _chord(ranges[-1])
+        middle *= (below - 1) / 2  # halfway between the chord and its parallel through 0
+        share, off = below + (1 - below) * chord, np.abs(middle)
+        inside = [share * value + middle, share * tilt[0], share * tilt[1]]
+        value, *tilt = np.split(product(weight, np.hstack(inside)), 3, axis=1)
+        value += bias[:, None]
+        terms = np.abs(below) + np.abs(1 - below) * chord
+        doubts = [np.abs(share) * doubt + off, terms * size + off]
+        doubt, size = np.split(spread(weight, np.hstack(doubts)), 2, axis=1)
+        size += np.abs(bias)[:, None]
+    ranges.append(_ranges(value, tilt, doubt, size, tiles))
+    return ranges, value, (tilt[0], tilt[1]), doubt, TOLERANCE.rounding * size
+
+
+def _ranges(value: Floats, tilt: list[Floats], doubt: Floats, size: Floats, tiles: Tiles) -> Ranges:
+    extent = doubt + TOLERANCE.rounding * size
+    extent += np.abs(tilt[0]) * tiles.half[0] + np.abs(tilt[1]) * tiles.half[1]
+    return Ranges(value - extent, value + extent, size)
 
 
 def _chord(ranges: Ranges) -> tuple[Floats, Floats]:
-    """Return s and s l, of the chord s (z - l) above relu(z)."""
+    """Return c and c l, of the chord c (z - l) above relu(z)."""
     low, high = np.minimum(ranges.low, 0), np.maximum(ranges.high, 0)
-    share = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-    return share, share * low
+    chord = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
+    return chord, chord * low
 
 
 def _backwards(
-    layers: Sequence[AffineLayer], tiles: Tiles, ranges: Sequence[Ranges], pairs: Pairs
+    network: ReLUNetwork, tiles: Tiles, ranges: Sequence[Ranges], pairs: Pairs
 ) -> Floats:
     """Return lower bounds (p,) of the lead of ``top`` over ``rival`` on their tiles."""
-    last = layers[-1]
-    rows = (last.weight[pairs.top] - last.weight[pairs.rival]).T  # (width, p)
-    constant = last.bias[pairs.top] - last.bias[pairs.rival]
-    for layer, found in zip(layers[-2::-1], ranges[-2::-1], strict=True):
-        here = found.on(pairs.tile)
-        share, drop = _chord(here)
-        against = rows < 0
-        constant -= np.sum(rows * drop, axis=0, where=against)
-        rows = rows * np.where(against, share, here.high > -np.minimum(here.low, 0))
-        constant += layer.bias @ rows
-        rows = layer.backward(rows)
+    last, bias = np.asarray(network.weights[-1]), network.biases[-1]
+    rows = (last[pairs.top] - last[pairs.rival]).T  # (width, p)
+    constant = bias[pairs.top] - bias[pairs.rival]
+    for weight, bias, slopes, found in zip(
+        network.weights[-2::-1], network.biases[-2::-1], network.slopes[::-1], ranges[-2::-1],
+        strict=True,
+    ):  # fmt: skip
+        here, below = found.on(pairs.tile), slopes[:, None]
+        chord, drop = _chord(here)
+        bent = rows * (1 - below)
+        against = bent < 0
+        constant -= np.sum(bent * drop, axis=0, where=against)
+        bent *= np.where(against, chord, here.high > -np.minimum(here.low, 0))
+        rows = rows * below + bent
+        constant += bias @ rows
+        rows = backward(weight, rows)
     centre, half = tiles.centre[:, pairs.tile], tiles.half[:, pairs.tile]
     least: Floats = constant + np.sum(rows * centre - np.abs(rows) * half, axis=0)
     return least
 
 
 def simplified(
-    layers: Sequence[AffineLayer], centre: Floats, half: Floats, ranges: Sequence[Ranges]
+    network: ReLUNetwork, centre: Floats, half: Floats, ranges: Sequence[Ranges]
 ) -> list[Layer]:
-    """Return the network u -> layers(centre + half u) for u in [-1, 1]^2, with few neurons.
+    """Return the network u -> network(centre + half u) for u in [-1, 1]^2, with few neurons.
 
     Neurons that keep their sign are affine there and fold into the weights. Those that change it
-    stay, and so do the values of the layers before, which pass the ReLUs unchanged because they are
-    not negative. Layers without a neuron that changes its sign are gone.
+    stay, and pass through the layers that follow. Layers without a neuron that changes its sign are
+    gone.
 
     The ranges are those of all layers on the box; their sizes go with the offsets, since what
     cancelled while weights were folded cannot be seen in them any more.
     """
-    first = layers[0]
-    start = first.product(centre[:, None]) + first.bias[:, None]
-    maps = np.hstack([start, first.weight * half])  # of 1, u and the neurons that stay
+    first = np.asarray(network.weights[0])
+    start = first @ centre[:, None] + network.biases[0][:, None]
+    maps = np.hstack([start, first * half])  # of 1, u and the neurons that stay
     small: list[Layer] = []
-    for layer, found in zip(layers[1:], ranges[:-1], strict=True):
+    slopes = np.ones(2)  # of what the next layer reads
+    for weight, bias, below, found in zip(
+        network.weights[1:], network.biases[1:], network.slopes, ranges[:-1], strict=True
+    ):
         folding = found.folding
         if folding.any():
-            weight, offset = _affine(maps[folding], found.size[folding], lifted=bool(small))
-            kept = weight.shape[1]
-            passing = np.full((2, kept), 0.0 if small else LIFT)
-            small.append((np.vstack([np.eye(kept), weight]), np.hstack([passing, offset])))
-        maps = layer.product(_pass(maps, found))
-        maps[:, 0] += layer.bias
-    return [*small, _affine(maps, ranges[-1].size, lifted=bool(small))]
+            kept = maps.shape[1] - 1
+            small.append(
+                Layer(
+                    np.vstack([np.eye(kept), maps[folding, 1:]]),
+                    np.hstack([np.zeros((2, kept)), [maps[folding, 0], found.size[folding]]]),
+                    slopes,
+                )
+            )
+            slopes = np.append(np.ones(kept), np.zeros(np.count_nonzero(folding)))
+        maps = product(weight, _pass(maps, found, below))
+        maps[:, 0] += bias
+    return [*small, Layer(maps[:, 1:], np.stack([maps[:, 0], ranges[-1].size]), slopes)]
 
 
-def _pass(maps: Floats, ranges: Ranges) -> Floats:
-    """Return the maps of the ReLU's values, with a column more for each neuron that stays."""
+def _pass(maps: Floats, ranges: Ranges, slopes: Floats) -> Floats:
+    """Return the maps of what neurons make, with a column more for the ReLU of each that stays."""
     folding = np.flatnonzero(ranges.folding)
     passed = np.zeros((len(maps), maps.shape[1] + len(folding)))
-    passed[:, : maps.shape[1]] = maps * (ranges.low >= 0)[:, None]
-    passed[folding, maps.shape[1] + np.arange(len(folding))] = 1
+    passed[:, : maps.shape[1]] = maps * np.where(ranges.low >= 0, 1, slopes)[:, None]
+    passed[folding, maps.shape[1] + np.arange(len(folding))] = 1 - slopes[folding]
     return passed
-
-
-def _affine(maps: Floats, size: Floats, lifted: bool) -> Layer:
-    """Return ``maps`` as a layer that takes u, or what is LIFT above it, and the neurons so far."""
-    weight = maps[:, 1:]
-    bias = maps[:, 0] - (LIFT * weight[:, :2].sum(axis=1) if lifted else 0)
-    return weight, np.stack([bias, size])

@@ -1,0 +1,360 @@
+"""Quadratic neurons express more than others, and need a linear start (fan2023quadratic).
+
+A neuron is σ((w_r·x + b_r)(w_g·x + b_g) + w_b·(x ⊙ x) + c), with 3n + 3 numbers for n inputs.
+ReLinear starts it as the conventional σ(w_r·x + b_r) and lets it leave slowly. The abstract, the
+introduction and the authors' code were read. How ranks measure expressivity, exactly, and how the
+plane is cut along conics is ours.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+
+from localbook.arrays import Box, Floats, Indices, Masks
+from localbook.errors import ConfigError, GeometryError
+
+Start = Literal["conventional", "relinear", "random"]
+
+
+class Quadratic(nn.Module):
+    """Pre-activations of quadratic neurons by affine maps ``r``, ``g``, ``b``; the last bias is c.
+
+    All start at zero: :func:`network` gives them their weights.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.r, self.g, self.b = (nn.Linear(inputs, outputs) for _ in range(3))
+        for weight in self.parameters():
+            nn.init.zeros_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (w_r·x + b_r)(w_g·x + b_g) + w_b·(x ⊙ x) + c, shape (N, outputs)."""
+        out: Tensor = self.r(x) * self.g(x) + self.b(x * x)
+        return out
+
+    def quadratic_part(self) -> list[Tensor]:
+        """Return w_g, b_g, w_b and c: all that a conventional neuron does not have."""
+        return [*self.g.parameters(), *self.b.parameters()]
+
+
+def network(widths: Sequence[int], seed: int, *, start: Start, norm: bool = False) -> nn.Sequential:
+    """Return ReLU layers of quadratic neurons and a linear output layer.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, neurons of each hidden layer, outputs.
+    seed : int
+        One seed gives one w_r, whatever the start.
+    start : {"conventional", "relinear", "random"}
+        Linear layers; quadratic ones that compute the same, w_g = w_b = 0 and b_g = 1; or quadratic
+        ones in which w_r, w_g and w_b have the variance 2 / inputs of He, and biases are zero.
+    norm : bool
+        Batch normalisation before each ReLU, as in the authors' code.
+
+    Examples
+    --------
+    >>> x = torch.linspace(-1, 1, 8).reshape(4, 2)
+    >>> same = [network((2, 3, 1), 0, start=s)(x) for s in ("conventional", "relinear")]
+    >>> torch.equal(*same)
+    True
+    """
+    if len(widths) < 3 or min(widths) < 1 or start not in get_args(Start):
+        known = " or ".join(get_args(Start))
+        raise ConfigError(f"widths={widths}, start={start!r}: give hidden widths, and {known}.")
+    linear, others = (torch.Generator().manual_seed(2 * seed + k) for k in (0, 1))
+
+    def he(layer: nn.Linear, by: torch.Generator) -> nn.Linear:
+        nn.init.normal_(layer.weight, std=(2 / layer.in_features) ** 0.5, generator=by)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths[:-1]):
+        if start == "conventional":
+            layers.append(he(nn.Linear(inputs, outputs), linear))
+        else:
+            layers.append(layer := Quadratic(inputs, outputs))
+            he(layer.r, linear)
+            if start == "random":
+                he(layer.g, others)
+                he(layer.b, others)
+            else:
+                nn.init.ones_(layer.g.bias)
+        layers += [nn.BatchNorm1d(outputs), nn.ReLU()] if norm else [nn.ReLU()]
+    return nn.Sequential(*layers, he(nn.Linear(widths[-2], widths[-1]), linear))
+
+
+def shrink_gradients(
+    net: nn.Sequential, gamma: float, optimiser: Callable[..., torch.optim.Optimizer]
+) -> Callable[..., torch.optim.Optimizer]:
+    """Return ``optimiser`` with γ times its rate for the quadratic parts (γ_g = γ_b of the paper).
+
+    For plain and heavy-ball descent it is the same as scaling gradients; Adam would undo that.
+    """
+    if not gamma >= 0:
+        raise ConfigError(f"gamma={gamma}: give a share of the rate, 0 or more.")
+    layers = [layer for layer in net if isinstance(layer, Quadratic)]
+    slow = [weight for layer in layers for weight in layer.quadratic_part()]
+
+    def made(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
+        others = [w for w in parameters if all(w is not weight for weight in slow)]
+        return optimiser([{"params": others}, {"params": slow, "lr": gamma * lr}], lr=lr)
+
+    return made
+
+
+def shrink_weights(net: nn.Sequential, beta: float) -> Callable[[int], None]:
+    """Return an ``after_step`` for :func:`localbook.fit.fit` by which w_g, w_b, c lose a share β.
+
+    So does b_g - 1: drawn to zero, as by plain weight decay, it would switch the neuron off.
+    """
+    if not 0 <= beta <= 1:
+        raise ConfigError(f"beta={beta}: give a share between 0 and 1.")
+
+    layers = [layer for layer in net if isinstance(layer, Quadratic)]
+
+    def after_step(step: int) -> None:
+        for layer in layers:
+            for weight in layer.quadratic_part():
+                weight.mul_(1 - beta)
+            layer.g.bias.add_(beta)
+
+    return after_step
+
+
+P = 2**31 - 1
+"""The prime that ranks are computed by: without rounding, and products fit 64 bits."""
+
+
+def dimension(widths: Sequence[int], *, quadratic: bool, seed: int = 0) -> tuple[int, int]:
+    """Return the dimension of what a structure can compute, and its number of parameters.
+
+    The functions are polynomials: quadratic neurons without σ, or conventional ones with
+    σ(z) = z², and a linear output. Their coefficients fill a variety; its dimension is the rank of
+    ∂f(x_i)/∂θ at random θ and x_i. Modulo a prime it is never too large, and too small with a
+    probability of about the degree over the prime (Schwartz, Zippel).
+
+    Examples
+    --------
+    >>> dimension((5, 1, 1), quadratic=False), dimension((5, 1, 1), quadratic=True)
+    ((7, 8), (17, 20))
+    """
+    if len(widths) < 3 or min(widths) < 1 or widths[-1] != 1:
+        raise ConfigError(f"widths={tuple(widths)}: give inputs, hidden widths and 1, the output.")
+    rng = np.random.default_rng(seed)
+    sizes = list(pairwise(widths[:-1]))
+    count = widths[-2] + 1 + (3 if quadratic else 1) * sum(m * (n + 1) for n, m in sizes)
+    h = _with_one(rng.integers(P, size=(count, widths[0])))
+    steps = []
+    for n, m in sizes:
+        W = rng.integers(P, size=(3, m, n + 1))
+        if not quadratic:
+            W[1], W[2] = W[0], 0
+        r, g = _times(h, W[0]), _times(h, W[1])
+        steps.append((h, r, g, W))
+        h = _with_one((r * g + _times(h * h % P, W[2])) % P)
+    blocks, delta = [h], np.tile(rng.integers(P, size=widths[-2]), (count, 1))
+    for h, r, g, W in reversed(steps):
+        slopes = delta * g % P, delta * r % P, delta  # by both factors, and by the squares
+        by = [
+            (slope[:, :, None] * into[:, None] % P).reshape(count, -1)
+            for slope, into in zip(slopes, (h, h, h * h % P), strict=True)
+        ]
+        blocks += by if quadratic else [(by[0] + by[1]) % P]
+        back = [_times(slope, part.T) for slope, part in zip(slopes, W, strict=True)]
+        delta = ((back[0] + back[1] + 2 * (h * back[2] % P)) % P)[:, 1:]
+    return _rank(np.hstack(blocks)), count
+
+
+def _with_one(x: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.insert(x, 0, 1, axis=1)
+
+
+def _times(x: NDArray[np.int64], W: NDArray[np.int64]) -> NDArray[np.int64]:
+    out: NDArray[np.int64] = (x[:, None] * W % P).sum(axis=2) % P
+    return out
+
+
+def _rank(M: NDArray[np.int64]) -> int:
+    rank = 0
+    for column in range(M.shape[1]):
+        below = np.flatnonzero(M[rank:, column]) + rank
+        if len(below):
+            M[[rank, below[0]]] = M[[below[0], rank]]
+            M[rank] = M[rank] * pow(int(M[rank, column]), -1, P) % P
+            M[rank + 1 :] = (M[rank + 1 :] - M[rank + 1 :, column, None] * M[rank] % P) % P
+            rank += 1
+    return rank
+
+
+@dataclass(frozen=True, eq=False)
+class ConicPieces:
+    """The pieces of a box on which every neuron keeps its sign, made of cells between curves.
+
+    Attributes
+    ----------
+    polygons : list of float arrays, shape (k, 2)
+        The cells; a curved side is drawn by corners that lie on it.
+    patterns : bool array, shape (cells, neurons)
+    piece : int array, shape (cells,)
+        The number of the piece that a cell is part of.
+    folds, boundary : float arrays, shape (m, 2, 2)
+        Chords of the curves on which a neuron is zero, and of those on which the output is.
+    """
+
+    polygons: list[Floats]
+    patterns: Masks
+    piece: Indices
+    folds: Floats
+    boundary: Floats
+
+    def __len__(self) -> int:
+        return int(self.piece.max()) + 1
+
+
+def forms(layer: Quadratic) -> Floats:
+    """Return neurons of two inputs as symmetric A (m, 3, 3): their value is (1, x)ᵀ A (1, x)."""
+    parts = layer.r, layer.g, layer.b
+    r, g, b = (torch.column_stack([p.bias, p.weight]).detach().double().numpy() for p in parts)
+    A = r[:, :, None] * g[:, None]
+    found: Floats = (A + A.swapaxes(1, 2)) / 2 + b[:, :, None] * np.eye(3)
+    return found
+
+
+def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPieces:
+    """Cut a box along the conics of the neurons of a network (2, m, 1), and along f = 0.
+
+    Exact up to rounding: strips end where a curve is upright, ends, meets another or the border,
+    at roots of polynomials of degree at most four; between, curves are graphs. A root too many does
+    no harm: so real parts of complex ones are used as well, and no split double root is lost.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        :class:`Quadratic`, ReLU, and a linear layer of one output.
+    box : ((x0, x1), (y0, y1))
+    corners : int
+        A curve across the whole box is drawn with about as many.
+
+    Raises
+    ------
+    GeometryError
+        If the network is another, or the box has no area.
+    """
+    low, high = np.array(box, dtype=float).T
+    layer, last = net[0], net[-1]
+    if not (isinstance(layer, Quadratic) and isinstance(last, nn.Linear) and len(net) == 3):
+        raise GeometryError("give a layer of quadratic neurons, ReLU and a linear layer.")
+    if (layer.r.in_features, last.out_features) != (2, 1) or not (low < high).all():
+        raise GeometryError(f"box {box}: give one with an area, and two inputs and one output.")
+    centre, half = (low + high) / 2, (high - low) / 2
+    to_square = np.diag([1.0, *half])
+    to_square[1:, 0] = centre
+    A = to_square.T @ forms(layer) @ to_square
+    output = last.weight.detach().double().numpy()[0]
+    constant = last.bias.item() * np.diag([1.0, 0.0, 0.0])
+    scale = np.abs(A).max(axis=(1, 2), keepdims=True)
+    unit = A / np.where(scale > 0, scale, 1)
+
+    polygons: list[Floats] = []
+    patterns: list[Masks] = []
+    links: list[tuple[int, int]] = []  # cells of one piece that touch
+    folds: list[Floats] = []
+    before: list[tuple[int, Floats, Floats]] = []
+    places = [place for k, q in enumerate(unit) for place in _places(q, unit[:k])]
+    for u in _strips(places, corners):
+        curves = _inside(unit, u)
+        folds += [np.column_stack([u, v]) for v in curves]
+        here, m = [], len(u) // 2
+        for low, high in pairwise([0 * u - 1, *curves, 0 * u + 1]):
+            if high[m] - low[m] > 1e-9:
+                here.append((len(polygons), low, high))
+                patterns.append(_values(A, u[m], (low[m] + high[m]) / 2) > 0)
+                polygons.append(np.column_stack([[*u, *u[::-1]], [*low, *high[::-1]]]))
+        touch = [(i, k) for (i, *_), (k, *_) in pairwise(here)] + [
+            (i, k)
+            for i, low, high in before
+            for k, under, over in here
+            if min(high[-1], over[0]) - max(low[-1], under[0]) > 1e-6
+        ]
+        links += [(i, k) for i, k in touch if (patterns[i] == patterns[k]).all()]
+        before = here
+
+    boundary: list[Floats] = []
+    for pattern in np.unique(patterns, axis=0):
+        S = np.einsum("k,kab->ab", output * pattern, A) + constant
+        for u in _strips([*places, *_places(S / (np.abs(S).max() or 1), unit)], corners):
+            for v in _inside(S[None], u):
+                if ((_values(A, u[len(u) // 2], v[len(u) // 2]) > 0) == pattern).all():
+                    boundary.append(np.column_stack([u, v]))
+
+    i, k = np.array(links, dtype=np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(i)), (i, k)), shape=(len(patterns),) * 2)
+    piece: Indices = connected_components(graph, directed=False)[1]
+    folds_, boundary_ = (_chords(curves) * half + centre for curves in (folds, boundary))
+    cells = [polygon * half + centre for polygon in polygons]
+    return ConicPieces(cells, np.array(patterns), piece, folds_, boundary_)
+
+
+def _values(A: Floats, u: float, v: float) -> Floats:
+    point = np.array([1.0, u, v])
+    found: Floats = point @ A @ point
+    return found
+
+
+def _by_v(q: Floats) -> tuple[Polynomial, Polynomial, Polynomial]:
+    """Return the coefficients of v², v and 1, polynomials in u."""
+    alone = [q[0, 0], 2 * q[0, 1], q[1, 1]]
+    return Polynomial(q[2, 2:]), Polynomial(2 * q[:2, 2]), Polynomial(alone)
+
+
+_BORDER = np.array([[[side, 0, 0.5], [0, 0, 0], [0.5, 0, 0]] for side in (-1, 1)])  # v = ±1
+
+
+def _places(q: Floats, others: Floats) -> Floats:
+    """Return all u at which the curve of q is upright, ends, or meets another or v = ±1."""
+    a, b, c = _by_v(q)
+    found = [b, c, b * b - 4 * a * c]
+    for A, B, C in map(_by_v, (*others, *_BORDER)):
+        # The resultant, and what is left of it if neither has v².
+        found += [(a * C - c * A) ** 2 - (a * B - b * A) * (b * C - c * B), b * C - c * B]
+    return np.concatenate([p.trim(1e-13 * np.abs(p.coef).max()).roots().real for p in found])
+
+
+def _strips(places: Iterable[float], corners: int) -> Iterator[Floats]:
+    """Yield where each strip's sides get corners (k,), closer at its ends, where curves bend."""
+    ends = np.unique([-1.0, 1.0, *(place for place in places if -1 < place < 1 - 1e-7)])
+    for start, end in pairwise(ends[np.insert(np.diff(ends) > 1e-7, 0, True)]):
+        turn = np.cos(np.linspace(np.pi, 0, 5 + 2 * round(corners * (end - start) / 4)))
+        yield (start + end) / 2 + (0.5 - 1e-9) * (end - start) * turn
+
+
+def _inside(forms: Floats, u: Floats) -> Floats:
+    """Return the curves of forms over a strip that run in the square, from below (k, len(u))."""
+    curves, middle = [np.zeros((0, len(u)))], len(u) // 2
+    for q in forms:
+        a, b, c = (part(u) for part in _by_v(q))
+        square = b * b - 4 * a * c
+        if square[middle] > 0:
+            root = np.sqrt(np.maximum(square, 0))
+            far = -(b + np.where(b < 0, -root, root)) / 2  # the larger of both: nothing cancels
+            with np.errstate(divide="ignore", invalid="ignore"):
+                curves.append(np.stack([far / a, c / far]))
+    found = np.concatenate(curves)
+    found = found[np.abs(found[:, middle]) < 1]
+    return np.clip(found[np.argsort(found[:, middle])], -1, 1)
+
+
+def _chords(curves: list[Floats]) -> Floats:
+    return np.concatenate([np.zeros((0, 2, 2)), *(np.stack([c[:-1], c[1:]], 1) for c in curves)])

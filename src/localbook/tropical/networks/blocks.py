@@ -1,0 +1,126 @@
+"""Matrices that are mostly zeros, as a convolution's: the same few weights at many places."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from localbook.arrays import Floats, Indices
+
+AT_ONCE = 2**21
+"""Numbers that are gathered for one product: few enough to stay small in memory."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One small matrix, used at many places: a convolution's kernel."""
+
+    rows: Indices  # (r, places)
+    columns: Indices  # (c, places)
+    weight: Floats  # (r, c)
+
+    @cached_property
+    def transposed(self) -> "Block":
+        """The block of the transposed matrix."""
+        return Block(self.columns, self.rows, self.weight.T)
+
+    @cached_property
+    def _overlap(self) -> bool:
+        return len(np.unique(self.rows)) < self.rows.size
+
+    def add_product(self, columns: Floats, out: Floats, absolute: bool) -> None:
+        """Add the block times ``columns`` (width, m) to ``out`` (k, m)."""
+        weight = np.abs(self.weight) if absolute else self.weight
+        places, many = self.columns.shape[1], columns.shape[1]
+        step = max(1, AT_ONCE // max(1, max(weight.shape) * many))
+        for k in range(0, places, step):
+            here = slice(k, k + step)
+            taken = columns[self.columns[:, here]].reshape(weight.shape[1], -1)
+            product = (weight @ taken).reshape(len(weight), -1, many)
+            if self._overlap:  # rows that differ at one place are the same at another
+                for p in range(product.shape[1]):
+                    out[self.rows[:, k + p]] += product[:, p]
+            else:
+                out[self.rows[:, here]] += product
+
+
+@dataclass(frozen=True)
+class BlockMatrix:
+    """A matrix that is the sum of blocks and of a sparse one.
+
+    Attributes
+    ----------
+    shape : (k, width)
+    blocks : tuple of Block
+    rest : scipy.sparse.csr_array (k, width)
+    """
+
+    shape: tuple[int, int]
+    blocks: tuple[Block, ...]
+    rest: Any
+
+    def product(self, columns: Floats, absolute: bool = False) -> Floats:
+        """Return the matrix, or its absolute values, times ``columns`` (width, m)."""
+        out: Floats = (abs(self.rest) if absolute else self.rest) @ columns
+        for block in self.blocks:
+            block.add_product(columns, out, absolute)
+        return out
+
+    @cached_property
+    def transposed(self) -> "BlockMatrix":
+        """The transposed matrix; nothing is copied but indices."""
+        blocks = tuple(block.transposed for block in self.blocks)
+        return BlockMatrix(self.shape[::-1], blocks, self.rest.T.tocsr())
+
+    def sparse(self) -> Any:
+        """Return the matrix as a scipy.sparse.csr_array."""
+        from scipy import sparse
+
+        parts = [self.rest.tocoo()]
+        for block in self.blocks:
+            shape = (*block.weight.shape, block.rows.shape[1])
+            rows = np.broadcast_to(block.rows[:, None], shape).ravel()
+            columns = np.broadcast_to(block.columns[None], shape).ravel()
+            values = np.broadcast_to(block.weight[..., None], shape).ravel()
+            parts.append(sparse.coo_array((values, (rows, columns)), shape=self.shape))
+        rows, columns = (np.concatenate([p.coords[k] for p in parts]) for k in (0, 1))
+        values = np.concatenate([p.data for p in parts])
+        return sparse.csr_array((values, (rows, columns)), shape=self.shape)
+
+    @property
+    def entries(self) -> int:
+        """How many entries are stored for other than zero."""
+        return int(self.rest.nnz + sum(b.weight.size * b.rows.shape[1] for b in self.blocks))
+
+    def finite(self) -> bool:
+        """Tell whether all entries are."""
+        parts = (self.rest.data, *(block.weight for block in self.blocks))
+        return all(np.isfinite(part).all() for part in parts)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self.sparse().toarray(), dtype=dtype)
+
+
+Matrix = Floats | BlockMatrix
+
+
+def product(weight: Matrix, columns: Floats) -> Floats:
+    """Return weight @ columns (k, m), columns (width, m)."""
+    return weight.product(columns) if isinstance(weight, BlockMatrix) else weight @ columns
+
+
+def spread(weight: Matrix, columns: Floats) -> Floats:
+    """Return at least |weight| @ columns (k, m), where columns >= 0: how errors add up."""
+    if isinstance(weight, BlockMatrix):
+        return weight.product(columns, absolute=True)
+    return np.abs(weight) @ columns
+
+
+def backward(weight: Matrix, columns: Floats) -> Floats:
+    """Return weight.T @ columns (width, m), columns (k, m)."""
+    return product(weight.transposed if isinstance(weight, BlockMatrix) else weight.T, columns)
