@@ -82,7 +82,8 @@ class Ranges:
 
     def largest(self, slopes: Floats) -> Floats:
         """Return how large neurons of these slopes can get, whatever their sign."""
-        return np.maximum(np.maximum(self.high, 0), np.abs(slopes) * -np.minimum(self.low, 0))
+        below: Floats = np.abs(slopes) * -np.minimum(self.low, 0)
+        return np.maximum(np.maximum(self.high, 0), below)
 
 
 @dataclass(frozen=True)
@@ -184,15 +185,16 @@ def _forwards(
         network.weights[1:], network.biases[1:], network.slopes, strict=True
     ):
         ranges.append(_ranges(value, tilt, doubt, size, tiles))
-        ranges[-1].low[slopes == 1] = 0
         below = slopes[:, None]
+        largest = ranges[-1].largest(below)
+        ranges[-1].low[slopes == 1] = 0
         chord, middle = _chord(ranges[-1])
         middle *= (below - 1) / 2  # halfway between the chord and its parallel through 0
         share, off = below + (1 - below) * chord, np.abs(middle)
         inside = [share * value + middle, share * tilt[0], share * tilt[1]]
         value, *tilt = np.split(product(weight, np.hstack(inside)), 3, axis=1)
         value += bias[:, None]
-        doubts = [np.abs(share) * doubt + off, ranges[-1].largest(below)]
+        doubts = [np.abs(share) * doubt + off, largest]
         doubt, size = np.split(spread(weight, np.hstack(doubts)), 2, axis=1)
         size += np.abs(bias)[:, None]
     ranges.append(_ranges(value, tilt, doubt, size, tiles))
@@ -259,7 +261,7 @@ def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) ->
         value = maps @ zonotope
         reach = np.abs(value[:, 1:]).sum(axis=1)
         ranges = Ranges(value[:, 0] - reach, value[:, 0] + reach)
-        slack = TOLERANCE.rounding * size
+        slack, largest = TOLERANCE.rounding * size, ranges.largest(below)
         ranges.low[(below == 1) | (ranges.low > -slack)] = 0  # rounding alone is no fold
         ranges.high[ranges.high < slack] = 0
         stay = np.flatnonzero(ranges.folding)
@@ -282,7 +284,7 @@ def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) ->
         passed[stay, kept + 1 + np.arange(len(stay))] = 1 - below[stay]
         maps = product(weight, passed)
         maps[:, 0] += bias
-        size = spread(weight, ranges.largest(below)[:, None])[:, 0] + np.abs(bias)
+        size = spread(weight, largest[:, None])[:, 0] + np.abs(bias)
     value = maps @ zonotope
     top = value[:, 0].argmax()
     lead, slack = value[top] - value, TOLERANCE.rounding * (size + size[top])
