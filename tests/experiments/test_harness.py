@@ -128,6 +128,9 @@ def test_the_best_candidate_is_chosen_once(job):
     assert [row["val_accuracy"] for row in rows] == [0.5, 0.75, 0.75, 0]
     assert tune(job, candidates, never) == (chosen, rows)
     assert tune(job, candidates[:1], never, name="single")[0] == {"lr": 1}
+    # of equals, what does least to the network: the smallest λ, then the smallest rate
+    equal = [{"lr": lr, "weight": w} for lr, w in ((2, 10.0), (3, 1.0), (2, 1.0), (1, 3.0))]
+    assert tune(job, equal, lambda candidate: 0.5, name="tie")[0] == {"lr": 2, "weight": 1.0}
 
 
 def test_rows_are_made_once_and_more_seeds_are_no_other_work(job):

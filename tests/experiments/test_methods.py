@@ -37,7 +37,7 @@ def test_rules():
     kinds = {"bp": BP, "greedy-k2": Greedy, "dgl-k2": PlainLocal, "sgr-predsim-k2": SGR}
     for name, kind in kinds.items():
         assert isinstance(Method.named(name).make(0.5), kind)
-    assert Method.named("sgr-predsim-k2").make(0.5) == SGR(0.5, loss=LOSSES["predsim"])
+    assert Method.named("sgr-predsim-k2").make(0.5) == SGR(0.5, "squared", loss=LOSSES["predsim"])
 
 
 @pytest.mark.parametrize(

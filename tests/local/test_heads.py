@@ -6,7 +6,9 @@ from torchvision.models.vision_transformer import EncoderBlock
 from localbook.errors import ConfigError
 from localbook.local import (
     HEADS,
+    ConvNet,
     Cost,
+    PlainLocal,
     add_heads,
     check_labels,
     cifar_resnet,
@@ -14,6 +16,7 @@ from localbook.local import (
     make_head,
     small_vit,
     split,
+    with_heads,
 )
 
 CLASSES = 10
@@ -211,3 +214,32 @@ def test_a_model_without_a_classifier_is_refused() -> None:
     model = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Conv2d(16, 10, 3))
     with pytest.raises(ConfigError, match="end the model with its classifier"):
         add_heads(list(model), "linear", IMAGE, torch.tensor([9]), seed=0)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_network_gets_other_heads(shared: bool) -> None:
+    net = ConvNet((6, 6), (1, 2), norm="group").build(1, 4, seed=0)
+    x, y = features(5, 1, 8, 8), torch.arange(5) % 4
+    fixed = with_heads(net, "random", x, seed=3, shared=shared)
+    assert (fixed.heads[0] is fixed.heads[1]) == shared
+    assert torch.equal(fixed.heads[0][-1].weight, fixed.heads[1][-1].weight) == shared
+    PlainLocal().gradients(fixed, x, y)  # fixed heads have nothing to train, and modules learn
+    assert not list(fixed.heads.parameters())
+    assert all(p.grad is not None for p in fixed.local_modules.parameters())
+    assert net.heads[0] is not fixed.heads[0]
+
+
+def test_heads_by_a_callable() -> None:
+    def make(out: Tensor, classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(out[0].numel(), classes))
+
+    net = ConvNet((6, 4), (1, 2)).build(1, 4, seed=0)
+    x = features(5, 1, 8, 8)
+    made, same = (with_heads(net, make, x, seed=3) for _ in range(2))
+    assert [h[-1].in_features for h in made.heads] == [6 * 64, 4 * 16]
+    assert torch.equal(made(x), same(x))
+    stages = [nn.Conv2d(1, 2, 3), nn.Sequential(nn.Flatten(), nn.Linear(72, 4))]
+    added = add_heads(stages, make, x, torch.arange(4), seed=0)
+    assert added.heads[0][-1].in_features == 72
+    with pytest.raises(ConfigError, match="needs modules of one width"):
+        with_heads(net, "linear", x, seed=0, shared=True)

@@ -290,8 +290,8 @@ DERIVATIVES = ("double_backward", "forward_over_reverse")
 def test_every_rule_agrees_with_plain_autograd(name):
     for weight, rules in {
         WEIGHT: [
-            *(SGR(WEIGHT, derivative=derivative) for derivative in DERIVATIVES),
-            SGR(WEIGHT, recompute=True),
+            *(SGR(WEIGHT, "squared", derivative) for derivative in DERIVATIVES),
+            SGR(WEIGHT, "squared", recompute=True),
         ],
         0.0: [BP(), CheckpointedBP()],
     }.items():
@@ -319,7 +319,7 @@ def at_numbers(layer: nn.Module, values: Tensor) -> tuple[IsolatedNetwork, Tenso
 def test_activations_agree_exactly_at_their_kinks(name, derivative):
     values, layer = torch.arange(-6.0, 7.0) / 2, ACTIVATIONS[name][0]
     expected = by_autograd(WEIGHT, *at_numbers(layer(), values))
-    found = by_rule(SGR(WEIGHT, derivative=derivative), *at_numbers(layer(), values))
+    found = by_rule(SGR(WEIGHT, "squared", derivative), *at_numbers(layer(), values))
     assert (found - expected).norm() <= tolerance(name) * expected.norm()
 
 
@@ -327,7 +327,7 @@ def test_activations_agree_exactly_at_their_kinks(name, derivative):
 def test_mish_is_the_identity_for_large_numbers(derivative):
     """Where PyTorch's own second derivative is NaN."""
     expected, found = (
-        by_rule(SGR(WEIGHT, derivative=derivative), *at_numbers(layer, torch.arange(800.0, 806.0)))
+        by_rule(SGR(WEIGHT, "squared", derivative), *at_numbers(layer, torch.arange(800.0, 806.0)))
         for layer in (nn.Identity(), nn.Mish())
     )
     torch.testing.assert_close(found, expected)

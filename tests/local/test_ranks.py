@@ -56,7 +56,7 @@ with joined() as ranks:
     net = IsolatedNetwork(modules, heads)
     seen = []
     rows = train(net, SGR(0.5), data, data, schedule, seed=0,
-                 checkpoint=out / f"{ranks.size}.pt", on_epoch=seen.append)
+                 checkpoint=out / f"{ranks.size}.pt", on_epoch=lambda row, net: seen.append(row))
     assert len(seen) == (2 if ranks.rank == 0 else 0)
     kept = {"net": net.state_dict(), "loss": [row["loss"] for row in rows],
             "drawn": Watches.drawn, "turned": modules[0].turned}

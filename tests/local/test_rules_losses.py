@@ -150,7 +150,7 @@ def test_plain_local_learning_is_autograd_of_the_definition(name: str) -> None:
 def test_sgr_on_any_loss_agrees_with_finite_differences(name: str, path: str) -> None:
     loss, (x, y) = LOSSES[name], batch()
     net, weight, step = smooth(loss), 0.7, 1e-5
-    found = gradient(SGR(weight, derivative=path, loss=loss), net, x, y)
+    found = gradient(SGR(weight, "squared", path, loss), net, x, y)
     generator = torch.Generator().manual_seed(1)
     for number in range(len(net)):
         own = [

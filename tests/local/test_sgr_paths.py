@@ -19,13 +19,14 @@ from localbook.local import (
     cifar_resnet,
     small_vit,
     split,
+    with_heads,
 )
 from localbook.local.rules.sgr.rule import squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
 from localbook.local.training.compute import autocast
 
 PATHS = ("double_backward", "forward_over_reverse")
-DISTANCES = ("squared", "relative", "cosine")
+DISTANCES = ("per_position", "squared", "relative", "cosine")
 CPU = torch.device("cpu")
 
 
@@ -147,8 +148,11 @@ def objective(net: IsolatedNetwork, rule: SGR, x: Tensor, y: Tensor, number: int
     if target is None:
         return losses.mean()
     g, t = gamma.flatten(1), target.flatten(1)
+    positions = {2: 1, 3: x.shape[1], 4: x[0, 0].numel()}[x.ndim]
+    squares = [(a - b).norm() ** 2 for a, b in zip(g, t, strict=True)]
     penalty = {
-        "squared": lambda: sum((a - b).norm() ** 2 for a, b in zip(g, t, strict=True)) / len(y),
+        "per_position": lambda: positions * sum(squares) / len(y),
+        "squared": lambda: sum(squares) / len(y),
         "relative": lambda: ((g - t).norm() / t.norm()) ** 2,
         "cosine": lambda: (
             sum(1 - a @ b / (a.norm() * b.norm()) for a, b in zip(g, t, strict=True)) / len(y)
@@ -200,6 +204,26 @@ def test_distances_by_hand() -> None:
     assert cosine_distance(a, b).item() == pytest.approx(1 - cosine)
     for distance in (squared_distance, relative_distance, cosine_distance):
         assert distance(b, b).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_the_penalty_per_position_does_not_depend_on_the_resolution(tokens: bool) -> None:
+    """Of an image of four times as many pixels, each as before, under 1 x 1 layers."""
+    torch.manual_seed(0)
+    part = (lambda a, b: nn.Linear(a, b)) if tokens else (lambda a, b: nn.Conv2d(a, b, 1))
+    modules = [nn.Sequential(part(a, b), nn.Tanh()) for a, b in ((3, 4), (4, 5))]
+    few = torch.randn(6, 3, 2, 2)
+    many = few.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    few, many = ((v.flatten(2).transpose(1, 2) if tokens else v).double() for v in (few, many))
+    net, y = IsolatedNetwork(modules, [nn.Identity(), nn.Identity()]).double(), torch.arange(6) % 3
+    net = with_heads(net, "linear", few, seed=0, classes=3)
+    for path in PATHS:
+        found = [
+            [flat(penalty_part(SGR(2.0, d, path), net, v, y)) for v in (few, many)]
+            for d in ("per_position", "squared")
+        ]
+        torch.testing.assert_close(*found[0], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(found[1][0], 4 * found[1][1], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -343,7 +367,7 @@ def test_weights_that_make_no_sense_are_refused(weight: float | tuple[float, ...
 
 
 def test_other_arguments_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ConfigError, match="no distance 'l1'; choose from: squared"):
+    with pytest.raises(ConfigError, match="no distance 'l1'; choose from: per_position"):
         SGR(distance="l1")
     with pytest.raises(ConfigError, match="no derivative 'reverse'; choose from: double_backward"):
         SGR(derivative="reverse")

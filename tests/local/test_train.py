@@ -68,7 +68,7 @@ def test_an_interrupted_run_continues_to_the_same_numbers(tmp_path, stop_after):
     whole_net = MODEL.build(3, 4, 0)
     whole = train(whole_net, rule, data, data, SCHEDULE, seed=5)
 
-    def interrupt(row):
+    def interrupt(row, net):
         if row["epoch"] == stop_after:
             raise KeyboardInterrupt
 
@@ -95,7 +95,7 @@ def test_dropout_is_the_same_after_an_interruption(tmp_path):
     data, short = images(), replace(SCHEDULE, epochs=2)
     whole = train(net(), PlainLocal(), data, data, short, seed=5)
 
-    def interrupt(row):
+    def interrupt(row, net):
         raise KeyboardInterrupt
 
     options = {"seed": 5, "checkpoint": tmp_path / "run.pt"}
@@ -176,7 +176,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
     ):
         train(
             net, PlainLocal(), data, data, SCHEDULE, seed=0, checkpoint=checkpoint,
-            on_epoch=lambda row: after.append(copy.deepcopy(net.state_dict())),
+            on_epoch=lambda row, net: after.append(copy.deepcopy(net.state_dict())),
         )  # fmt: skip
     kept = torch.load(checkpoint, weights_only=True)
     assert len(kept["history"]) == 2
@@ -206,7 +206,7 @@ def test_weights_broken_by_an_epochs_last_step_are_not_kept():
     ):
         train(
             net, Poisons(), data, data, SCHEDULE, seed=0,
-            on_epoch=lambda row: after.append(copy.deepcopy(net.state_dict())),
+            on_epoch=lambda row, net: after.append(copy.deepcopy(net.state_dict())),
         )  # fmt: skip
     assert len(after) == 1
     for name, value in net.state_dict().items():
@@ -225,7 +225,7 @@ def test_everything_at_once_continues_to_the_same_bits(tmp_path, compute):
     whole_net = MODEL.build(3, 4, 0)
     whole = train(whole_net, rule, data, data, RICH, seed=5, compute=compute)
 
-    def interrupt(row):
+    def interrupt(row, net):
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
@@ -316,7 +316,7 @@ def test_the_display_says_accuracy_discord_speed_and_memory():
     data, said = images(), []
     rows = train(
         MODEL.build(3, 4, 0), SGR(1.0), data, data, SCHEDULE, seed=0,
-        on_epoch=lambda row: said.append((row, figures(row))),
+        on_epoch=lambda row, net: said.append((row, figures(row))),
     )  # fmt: skip
     assert "memory_bytes" not in rows[0]  # differs from run to run
     row, line = said[0]

@@ -134,6 +134,7 @@ PICTURES = {
     "hypersurfaces": lambda: plots.hypersurfaces(
         {title: {k: v for k, (v, _) in PARTS.items()} for title in ("paper", "reduced")}, [SQUARE]
     ),
+    "border_diagram": plots.border_diagram,
     "isolation_diagram": plots.isolation_diagram,
     "margins": lambda: plots.margins(RNG.random(200), RNG.random(200) > 0.1, 1.4),
     "paths_and_losses": lambda: plots.paths_and_losses(

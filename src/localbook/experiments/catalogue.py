@@ -13,6 +13,7 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
+from localbook.experiments.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.comparisons import (
     BOUNDARIES,
     BP_FREE_CIFAR10,
@@ -26,6 +27,9 @@ from localbook.experiments.comparisons import (
     IMAGENET_RATES,
     IMAGENET_SUBSET,
     SGR_ABLATION,
+    SGR_REGIME,
+    SGR_REGIME_DIGITS,
+    SGR_REGIME_VECTORS,
     SGR_SHARES,
 )
 from localbook.experiments.convex_training import CONVEX_TRAINING
@@ -34,6 +38,10 @@ from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.li2 import LI2
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
+from localbook.experiments.representational_geometry import (
+    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+)
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")
@@ -42,6 +50,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
     "sgr-shares": SGR_SHARES,
+    "sgr-regime": SGR_REGIME,
+    "sgr-regime-digits": SGR_REGIME_DIGITS,
+    "sgr-regime-vectors": SGR_REGIME_VECTORS,
     "bp-free-digits": BP_FREE_DIGITS,
     "bp-free-cifar10": BP_FREE_CIFAR10,
     "cifar10": CIFAR10,
@@ -62,6 +73,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
     "convex-training": CONVEX_TRAINING,
+    "finalmlp": FINALMLP,
+    "finalmlp-movielens": FINALMLP_MOVIELENS,
+    "representational-geometry": neighbours.representational_geometry.CLUSTERS,
+    "representational-geometry-digits": REPRESENTATIONS_DIGITS,
+    "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
     "dynamical-stability": DYNAMICAL_STABILITY,
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,

@@ -55,7 +55,7 @@ class ParallelSetting:
 
     def rule(self, method: str) -> Rule:
         """Return the rule of a method; DGL is plain local learning with other heads."""
-        return SGR(self.weight) if method == "sgr" else PlainLocal()
+        return SGR(self.weight, "squared") if method == "sgr" else PlainLocal()
 
     def cuts(self, modules: int, data: DeviceImages) -> tuple[str, ...]:
         """Return where the ResNet is cut, so that its modules take equally long here and now."""

@@ -1,3 +1,19 @@
-from . import convex_training, dynamical_stability, li2, quadratic, xor_grokking
+from . import (
+    convex_training,
+    dynamical_stability,
+    finalmlp,
+    li2,
+    quadratic,
+    representational_geometry,
+    xor_grokking,
+)
 
-__all__ = ["convex_training", "dynamical_stability", "li2", "quadratic", "xor_grokking"]
+__all__ = [
+    "convex_training",
+    "dynamical_stability",
+    "finalmlp",
+    "li2",
+    "quadratic",
+    "representational_geometry",
+    "xor_grokking",
+]

@@ -17,6 +17,11 @@ from localbook.experiments.comparisons.deep import (
     IMAGENET_SUBSET,
 )
 from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
+from localbook.experiments.comparisons.regime import (
+    SGR_REGIME,
+    SGR_REGIME_DIGITS,
+    SGR_REGIME_VECTORS,
+)
 from localbook.experiments.comparisons.rules import LOSSES, Method
 from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.comparisons.slices import (
@@ -42,6 +47,9 @@ __all__ = [
     "IMAGE_SLICES",
     "LOSSES",
     "SGR_ABLATION",
+    "SGR_REGIME",
+    "SGR_REGIME_DIGITS",
+    "SGR_REGIME_VECTORS",
     "SGR_SHARES",
     "SOURCE",
     "VARIANTS",

@@ -38,13 +38,13 @@ def _on(modules: int, chosen: Callable[[int], bool], weight: float) -> tuple[flo
 
 VARIANTS: Mapping[str, Callable[[float, int], Rule]] = {
     "local": lambda weight, modules: PlainLocal(),
-    "squared": lambda weight, modules: SGR(weight),
+    "squared": lambda weight, modules: SGR(weight, "squared"),
     "relative": lambda weight, modules: SGR(weight, "relative"),
     "cosine": lambda weight, modules: SGR(weight, "cosine"),
-    "one-at-a-time": lambda weight, modules: SGR(weight, modules_per_step=1),
-    "quarter-of-samples": lambda weight, modules: SGR(weight, samples_per_step=0.25),
-    "early": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n <= modules, weight)),
-    "late": lambda weight, modules: SGR(_on(modules, lambda n: 2 * n > modules, weight)),
+    "one-at-a-time": lambda weight, modules: SGR(weight, "squared", modules_per_step=1),
+    "quarter-of-samples": lambda weight, modules: SGR(weight, "squared", samples_per_step=0.25),
+    "early": lambda w, modules: SGR(_on(modules, lambda n: 2 * n <= modules, w), "squared"),
+    "late": lambda w, modules: SGR(_on(modules, lambda n: 2 * n > modules, w), "squared"),
     "zero-target": lambda weight, modules: SGR(weight, zero_target),
     "shuffled-target": lambda weight, modules: SGR(weight, shuffled_target),
 }

@@ -40,7 +40,7 @@ _RULE = by_name(
         "ff-mean": lambda weight, modules: ForwardForward(classes=10, goodness="mean"),
         "noprop": lambda weight, modules: NoProp(),
         "local": lambda weight, modules: BPFreeSGR(0.0),
-        "sgr": lambda weight, modules: BPFreeSGR(weight),
+        "sgr": lambda weight, modules: BPFreeSGR(weight, "squared"),
     }
 )
 

@@ -68,7 +68,7 @@ def compare(
                 schedule,
                 seed=seed,
                 checkpoint=job.partial / f"{name}.pt",
-                on_epoch=lambda row: bar.at(row["epoch"], figures(row)),
+                on_epoch=lambda row, _: bar.at(row["epoch"], figures(row)),
                 **how,
             )
         return net, rule, rows

@@ -57,7 +57,7 @@ def by_name(table: Mapping[str, Callable[[float, int], Rule]]) -> RuleOf:
 RULES: Mapping[str, Callable[[float, int], Rule]] = {
     "bp": lambda weight, modules: BP(),
     "local": lambda weight, modules: PlainLocal(),
-    "sgr": lambda weight, modules: SGR(weight),
+    "sgr": lambda weight, modules: SGR(weight, "squared"),
 }
 
 
@@ -110,7 +110,7 @@ class Method:
         if self.rule == "greedy":
             return Greedy(progress=0.0)
         loss = LOSSES[self.rule]
-        return SGR(weight=weight, loss=loss) if self.reconciled else PlainLocal(loss)
+        return SGR(weight, "squared", loss=loss) if self.reconciled else PlainLocal(loss)
 
     def equipped(self, net: IsolatedNetwork, example: Tensor, seed: int) -> IsolatedNetwork:
         """Return the network with the heads and auxiliary parts that the rule needs."""

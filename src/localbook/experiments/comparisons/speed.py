@@ -20,7 +20,7 @@ from localbook.local import SGR, Compute, IsolatedNetwork, Schedule, isolated_ai
 
 _TEST_BATCH = 512
 # For speed only one module a step pays for reconciliation.
-_RULE = by_name({**RULES, "sgr": lambda weight, modules: SGR(weight, modules_per_step=1)})
+_RULE = by_name({**RULES, "sgr": lambda w, modules: SGR(w, "squared", modules_per_step=1)})
 
 
 @dataclass(frozen=True)

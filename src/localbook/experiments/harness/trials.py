@@ -28,7 +28,10 @@ def tune(
     name: str = "",
     score: str = "val_accuracy",
 ) -> tuple[Row, list[Row]]:
-    """Return the best candidate, the first of equals, and a row for each with its score.
+    """Return the best candidate, and a row for each with its score.
+
+    Of equals, the one that does least to the network: the smallest λ, then the smallest learning
+    rate, then the first.
 
     A single one needs no judging; one whose training diverges has lost. What an interrupted job
     has judged is not judged again.
@@ -60,7 +63,11 @@ def tune(
 
             rows += rows_once(job, f"tuning-{name}{number}", judged)
             bar.at(number, f"{rows[-1][score]}")
-    return max(rows, key=lambda row: row[score])["candidate"], rows
+    return max(rows, key=lambda row: (row[score], *_mildness(row["candidate"])))["candidate"], rows
+
+
+def _mildness(candidate: Row) -> tuple[float, float]:
+    return -candidate.get("weight", 0.0), -candidate.get("lr", 0.0)
 
 
 def with_threads_that_pay(job: Job, step: Callable[[], Callable[[], object]]) -> None:

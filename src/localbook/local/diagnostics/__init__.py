@@ -1,6 +1,13 @@
 """What the modules of a trained network have learned, and what they tell each other."""
 
-from localbook.local.diagnostics.alignment import Alignment, Telescope, alignment, telescope
+from localbook.local.diagnostics.alignment import (
+    Alignment,
+    ErrorBudget,
+    Telescope,
+    alignment,
+    error_budget,
+    telescope,
+)
 from localbook.local.diagnostics.discord import Discord, accuracy, discord
 from localbook.local.diagnostics.early_exit import EarlyExit, early_exit
 from localbook.local.diagnostics.probes import activations, linear_probe
@@ -10,6 +17,7 @@ __all__ = [
     "Alignment",
     "Discord",
     "EarlyExit",
+    "ErrorBudget",
     "Matching",
     "Telescope",
     "accuracy",
@@ -17,6 +25,7 @@ __all__ = [
     "alignment",
     "discord",
     "early_exit",
+    "error_budget",
     "linear_cka",
     "linear_probe",
     "match_neurons",

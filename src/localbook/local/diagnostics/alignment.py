@@ -9,8 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork, RandomState, check_labels, evaluating
-from localbook.local.rules import Rule
+from localbook.local.networks import (
+    IsolatedNetwork,
+    RandomState,
+    check_labels,
+    evaluating,
+    unchanged,
+)
+from localbook.local.rules import PlainLocal, Rule
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,86 @@ def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignme
     parameters = [_trained(module) for module in net.local_modules]
     with evaluating(net), state.again(), torch.enable_grad():
         truth = _last_loss_gradients(net, parameters, x, y)
-        with _gradients_put_aside(net):
-            rule.gradients(net, x, y)
-            found = [[p.grad for p in own] for own in parameters]
+        found = _gradients(net, rule, parameters, x, y)
     cosine, ratio = [], []
     for ours, theirs in zip(found, truth, strict=True):
-        pairs = zip(ours, theirs, strict=True)
-        a = _flat([torch.zeros_like(t) if g is None else g for g, t in pairs])
-        b = _flat(theirs)
+        a, b = _flat(ours), _flat(theirs)
         cosine.append(_cosine(a, b))
         ratio.append(a.norm() / b.norm())
     return Alignment(torch.stack(cosine), torch.stack(ratio))
+
+
+@dataclass(frozen=True)
+class ErrorBudget:
+    r"""What separates a rule's step from back-propagation's, as shares of |∇F|².
+
+    With F the last loss, d_k module k's local direction and d_k + p_k the rule's step, the error is
+    E_k = ∂F/∂w_k - (d_k + p_k) = e_k - p_k. A step of gradient descent lowers F for certain where
+    ``total`` is below 1.
+
+    Attributes
+    ----------
+    discord : float
+        \|e\|² / \|∇F\|²: what local learning lacks, the discord of later modules pulled back.
+    penalty : float
+        \|p\|² / \|∇F\|²: what the rule adds to the local direction.
+    total : float
+        \|E\|² / \|∇F\|².
+    cosine : float
+        Of the rule's step and ∇F.
+    """
+
+    discord: float
+    penalty: float
+    total: float
+    cosine: float
+
+
+def error_budget(
+    net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor, *, training: bool = False
+) -> ErrorBudget:
+    """Measure the error of a rule's step against back-propagation of the last loss, on one batch.
+
+    Over all modules' weights and the last head's; the book's chapter on convergence has the
+    theorem. Gradients, buffers, mode and random state are left as they were.
+
+    Parameters
+    ----------
+    net : IsolatedNetwork
+    rule : Rule
+        Its local losses make the local direction: cross-entropy where it has no ``loss``.
+    x : float tensor, shape (N, ...)
+    y : int64 tensor, shape (N,)
+    training : bool
+        In train mode, in which BatchNorm ties samples together; else in eval mode.
+
+    Raises
+    ------
+    ConfigError
+        If a head has too few classes for the labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from localbook import local
+    >>> net = local.ConvNet((4, 4, 4), (1, 1, 1), norm="none").build(1, classes=10, seed=0)
+    >>> x, y = torch.randn(8, 1, 8, 8), torch.arange(8)
+    >>> local.error_budget(net, local.BP(), x, y).total
+    0.0
+    >>> plain = local.error_budget(net, local.PlainLocal(), x, y)
+    >>> plain.penalty, plain.total == plain.discord
+    (0.0, True)
+    """
+    parameters = [_trained(module) for module in net.local_modules]
+    parameters[-1] = parameters[-1] + _trained(net.heads[-1])
+    plain = PlainLocal(rule.loss)
+    with unchanged(net, x.device, training=training), torch.enable_grad():
+        truth = _whole(_last_loss_gradients(net, parameters, x, y))
+        local = _whole(_gradients(net, plain, parameters, x, y))
+        step = local if rule == plain else _whole(_gradients(net, rule, parameters, x, y))
+    e, p, both = (v.norm().item() ** 2 / truth.norm().item() ** 2
+                  for v in (truth - local, step - local, truth - step))  # fmt: skip
+    return ErrorBudget(e, p, both, _cosine(step, truth).item())
 
 
 @dataclass(frozen=True)
@@ -186,6 +261,21 @@ def _trained(module: nn.Module) -> list[nn.Parameter]:
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([t.flatten() for t in tensors]) if tensors else torch.zeros(0)
+
+
+def _gradients(
+    net: IsolatedNetwork, rule: Rule, parameters: Sequence[Sequence[Tensor]], x: Tensor, y: Tensor
+) -> list[list[Tensor]]:
+    """Return what a rule gives parameters, zero for those that it gives none."""
+    with _gradients_put_aside(net):
+        rule.gradients(net, x, y)
+        return [
+            [torch.zeros_like(p) if p.grad is None else p.grad for p in own] for own in parameters
+        ]
+
+
+def _whole(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
+    return torch.cat([_flat(own) for own in gradients]).double()
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork, check_labels, evaluating
+from localbook.local.networks import IsolatedNetwork, check_labels, evaluating, unchanged
+from localbook.local.rules import CrossEntropy, LocalLoss, module_loss
 from localbook.local.second_derivatives import cosines
 
 
@@ -17,7 +17,8 @@ class Discord:
     """How far each module's gradient at its input is from what the module before it wants.
 
     With δ_l the gradient of module l's loss at its output and γ_l at its input, the discord is
-    r_l = γ_l - δ_{l-1}. Module 1 has no module before it; its entries are NaN.
+    r_l = γ_l - δ_{l-1}: the slope, at x_{l-1}, of what module l adds to the loss. Module 1 has no
+    module before it; its entries are NaN.
 
     Attributes
     ----------
@@ -26,20 +27,36 @@ class Discord:
         when the two are equally long and at right angles.
     cosine : float tensor, shape (L,)
         Mean over samples of the cosine between γ_l and δ_{l-1}.
+    ratio : float tensor, shape (L,)
+        sqrt(Σ|γ_l|² / Σ|δ_{l-1}|²): whether a discord is one of length or of direction.
     """
 
     relative: Tensor
     cosine: Tensor
+    ratio: Tensor
 
 
-def discord(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Discord:
-    """Measure the discord of every module on one batch, in eval mode, leaving no gradient behind.
+def discord(
+    net: IsolatedNetwork,
+    x: Tensor,
+    y: Tensor,
+    *,
+    loss: LocalLoss | None = None,
+    training: bool = False,
+) -> Discord:
+    """Measure the discord of every module on one batch, leaving no trace.
 
     Parameters
     ----------
     net : IsolatedNetwork
     x : float tensor, shape (N, C, H, W)
     y : int64 tensor, shape (N,)
+    loss : LocalLoss, optional
+        What every module but the last minimises: that of a rule is its ``loss``. The cross-entropy
+        if not given.
+    training : bool
+        In the mode in which networks are trained: BatchNorm ties samples together there, so that a
+        sample's gradient is not its own. Else in eval mode.
 
     Raises
     ------
@@ -55,22 +72,23 @@ def discord(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Discord:
     >>> found.relative.isnan().tolist()  # no module stands before the first
     [True, False, False]
     """
-    relative = [torch.full((), torch.nan, device=x.device)]
-    cosine = [*relative]
+    image, none = x, torch.full((), torch.nan, device=x.device)
+    relative, cosine, ratio = [none], [none], [none]
     target: Tensor | None = None
-    with evaluating(net), torch.enable_grad():
-        for module, head in net.pairs():
+    with unchanged(net, x.device, training=training), torch.enable_grad():
+        for number, (module, head) in enumerate(net.pairs()):
             x = x.detach().requires_grad_()
             out = module(x)
-            scores = head(out)
-            check_labels(y, scores.shape[1])
-            delta, gamma = grad(F.cross_entropy(scores, y, reduction="sum"), (out, x))
+            check_labels(y, head(out).shape[1])
+            local = module_loss(loss or CrossEntropy(), (number, len(net)))
+            delta, gamma = grad(local(head, out, y, image), (out, x))
             if target is not None:
-                ratio = (gamma - target).double().norm() / target.double().norm()
-                relative.append(ratio.to(x.dtype))
+                size = target.double().norm()
+                relative.append(((gamma - target).double().norm() / size).to(x.dtype))
+                ratio.append((gamma.double().norm() / size).to(x.dtype))
                 cosine.append(cosines(gamma, target).mean())
             target, x = delta, out
-    return Discord(torch.stack(relative).detach(), torch.stack(cosine).detach())
+    return Discord(*(torch.stack(found).detach() for found in (relative, cosine, ratio)))
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """Networks: chains of isolated modules with heads, made here or cut from a model of another."""
 
+from localbook.local.networks.adding import add_heads, with_heads
 from localbook.local.networks.airbench import airbench, isolated_airbench
+from localbook.local.networks.auglocal import with_auglocal_heads
 from localbook.local.networks.backbones import BACKBONES, isolated
 from localbook.local.networks.blocks import Chain, blocks, in_blocks
 from localbook.local.networks.checks import (
@@ -17,7 +19,6 @@ from localbook.local.networks.heads import (
     FixedLinear,
     MeanToken,
     ToTokens,
-    add_heads,
     check_labels,
     cost,
     make_head,
@@ -30,6 +31,7 @@ from localbook.local.networks.replay import (
     call_again,
     copied,
     evaluating,
+    unchanged,
 )
 from localbook.local.networks.saved_tensors import SavedTensors
 from localbook.local.networks.split import Split, cut_points, split
@@ -71,5 +73,8 @@ __all__ = [
     "make_head",
     "small_vit",
     "split",
+    "unchanged",
+    "with_auglocal_heads",
     "with_dgl_heads",
+    "with_heads",
 ]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.heads import add_heads
+from localbook.local.networks.adding import add_heads
 from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.models import cifar_resnet, small_vit
 from localbook.local.networks.split import split

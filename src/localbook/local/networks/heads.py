@@ -1,7 +1,7 @@
 """Auxiliary heads: what turns a module's output into class scores, and what that costs."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from localbook.errors import ConfigError
-from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.models import ClassToken
 from localbook.local.networks.replay import evaluating
 
@@ -125,66 +124,6 @@ def make_head(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return HEADS[name](form, classes).to(features)
-
-
-def add_heads(
-    modules: Sequence[nn.Module],
-    name: str,
-    example: Tensor,
-    labels: Tensor,
-    *,
-    seed: int,
-    channel_axis: int | None = None,
-) -> IsolatedNetwork:
-    """Give each module but the last a head of its own; the last one ends with a classifier already.
-
-    Parameters
-    ----------
-    modules : sequence of nn.Module
-        For instance those of :func:`localbook.local.networks.split.split`.
-    name : str
-        A key of :data:`HEADS`.
-    example : float tensor, shape (N, ...)
-    labels : int64 tensor, shape (M,)
-        Those to be trained on; only their range matters.
-    seed : int
-        Module l's head is drawn from ``seed + l``.
-    channel_axis : int, optional
-        As in :func:`make_head`.
-
-    Raises
-    ------
-    ConfigError
-        If the last module does not give class scores, or fewer of them than the labels need.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from localbook import local
-    >>> last = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 6 * 6, 10))
-    >>> stages = [torch.nn.Conv2d(1, 8, 3), last]
-    >>> x, y = torch.zeros(4, 1, 8, 8), torch.arange(4)
-    >>> net = local.add_heads(stages, "linear", x, y, seed=0)
-    >>> len(net.heads)
-    2
-    """
-    outputs = []
-    with evaluating(*modules), torch.no_grad():
-        for module in modules:
-            example = module(example)
-            outputs.append(example)
-    if outputs[-1].ndim != 2:
-        raise ConfigError(
-            f"the last module returns shape {tuple(outputs[-1].shape)}, not class scores (N, "
-            "classes); end the model with its classifier."
-        )
-    classes = outputs[-1].shape[1]
-    check_labels(labels, classes)
-    heads = [
-        make_head(name, out, classes, seed=seed + number, channel_axis=channel_axis)
-        for number, out in enumerate(outputs[:-1], start=1)
-    ]
-    return IsolatedNetwork(modules, [*heads, nn.Identity()])
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

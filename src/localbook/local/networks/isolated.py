@@ -1,5 +1,6 @@
 """A network as a chain of gradient-isolated modules, each with an auxiliary head."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,8 +89,9 @@ class ConvNet:
         Output channels of each module.
     strides : tuple of int
         Stride of each module's convolution.
-    norm : {"batch", "none"}
-        What stands between convolution and ReLU; without BatchNorm the convolution has a bias.
+    norm : {"batch", "group", "none"}
+        What stands between convolution and ReLU; without any the convolution has a bias. GroupNorm,
+        which ties no samples together, has eight groups where they divide the channels.
 
     Examples
     --------
@@ -102,7 +104,7 @@ class ConvNet:
 
     widths: tuple[int, ...]
     strides: tuple[int, ...]
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "group", "none"] = "batch"
 
     def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
         """Return the network with seeded weights, without touching the global random state."""
@@ -112,9 +114,16 @@ class ConvNet:
             modules = [
                 nn.Sequential(
                     nn.Conv2d(c, width, 3, stride, padding=1, bias=self.norm == "none"),
-                    *([nn.BatchNorm2d(width)] if self.norm == "batch" else []),
+                    *_norm(self.norm, width),
                     nn.ReLU(),
                 )
                 for c, width, stride in zip(channels, self.widths, self.strides, strict=True)
             ]
             return IsolatedNetwork(modules, [linear_head(w, classes) for w in self.widths])
+
+
+def _norm(name: str, channels: int) -> list[nn.Module]:
+    if name == "none":
+        return []
+    group = nn.GroupNorm(math.gcd(8, channels), channels)
+    return [nn.BatchNorm2d(channels) if name == "batch" else group]

@@ -27,6 +27,22 @@ def evaluating(*modules: nn.Module, training: bool = False) -> Iterator[None]:
             part.training = mode
 
 
+@contextmanager
+def unchanged(module: nn.Module, device: torch.device, *, training: bool = False) -> Iterator[None]:
+    """Put a module in a mode inside the context; buffers and random state are as before after it.
+
+    So can be measured what happens in training.
+    """
+    before = buffers_of(module)
+    with evaluating(module, training=training), RandomState.now(device).again():
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in module.named_buffers():
+                    buffer.copy_(before[name])
+
+
 def copied(module: AnyModule) -> AnyModule:
     """Return a deep copy, also of what pruning and weight norm leave behind.
 

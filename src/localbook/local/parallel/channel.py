@@ -24,8 +24,7 @@ def fields(signal: Signal, *, image: bool) -> dict[str, Tensor]:
     found = {"x": signal.x, "y": signal.y}
     if image:
         found["image"] = signal.image
-    if signal.delta is not None:
-        found["delta"] = signal.delta
+    found |= {n: t for n in ("delta", "scores") if (t := getattr(signal, n)) is not None}
     return {name: tensor.detach().contiguous() for name, tensor in found.items()}
 
 
@@ -38,7 +37,7 @@ def signal_of(message: Mapping[str, Tensor]) -> Signal:
     """Return a received signal; without an image in the message, its image is empty."""
     x = message["x"]
     image = message.get("image", x.new_empty(len(x), 0))
-    return Signal(x, message["y"], image, message.get("delta"))
+    return Signal(x, message["y"], image, message.get("delta"), message.get("scores"))
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,19 @@ from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlig
 from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
 from localbook.local.rules.greedy import Greedy
 from localbook.local.rules.infopro import InfoPro
-from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip
+from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip, module_loss
 from localbook.local.rules.noprop import NoProp, noprop_network
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.predsim import PredSim
 from localbook.local.rules.sgr import DISTANCES, SGR
+from localbook.local.rules.sid import SID
 from localbook.local.rules.targets import mixed, smoothed
 
 __all__ = [
     "BP",
     "DISTANCES",
     "SGR",
+    "SID",
     "BPFreeSGR",
     "CheckpointedBP",
     "CrossEntropy",
@@ -44,6 +46,7 @@ __all__ = [
     "dgl_head",
     "equip",
     "mixed",
+    "module_loss",
     "noprop_network",
     "smoothed",
     "with_dgl_heads",

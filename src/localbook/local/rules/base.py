@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local.networks import IsolatedNetwork
+from localbook.local.rules.losses import CrossEntropy, LocalLoss
 
 
 class Rule:
@@ -17,6 +18,9 @@ class Rule:
 
     Attributes
     ----------
+    loss : LocalLoss
+        What every module but the last minimises, as far as the rule has local losses: the
+        cross-entropy.
     by_hand : bool
         Whether it goes through the layers itself, so that there is nothing to compile. False.
     hides_saved_tensors : bool
@@ -33,6 +37,7 @@ class Rule:
         and True for a :class:`LocalRule`.
     """
 
+    loss: LocalLoss = CrossEntropy()
     by_hand: bool = False
     hides_saved_tensors: bool = False
     compiles_steps: bool = False
@@ -108,12 +113,15 @@ class Signal:
         What the network was given.
     delta : float tensor, shape (N, ...), or None
         The per-sample gradient of the module's loss at its output, for rules that reconcile.
+    scores : float tensor, shape (N, classes), or None
+        The class scores of the module's head, for rules that compare predictions.
     """
 
     x: Tensor
     y: Tensor
     image: Tensor
     delta: Tensor | None = None
+    scores: Tensor | None = None
 
 
 class LocalRule(Rule):

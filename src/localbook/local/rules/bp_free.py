@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from localbook.errors import ConfigError
 from localbook.local.networks import FixedLinear, IsolatedNetwork, MeanToken, ToTokens, call_again
 from localbook.local.rules.base import LocalRule, Signal
-from localbook.local.rules.sgr import check, load_forward_mode
+from localbook.local.rules.sgr import check, load_forward_mode, positions
 from localbook.local.rules.targets import onehot
 
 Gradients = dict[Tensor, Tensor]  # from parameters to their gradients
@@ -34,10 +35,10 @@ class BPFreeSGR(LocalRule):
         \gamma = W^\top \psi, \quad \partial\ell/\partial W = \psi u^\top .
 
     The penalty's gradient is the change of ∂ℓ/∂W and of ∂ℓ/∂H when u moves by
-    v = 2λ/N (γ - δ of the module before): the same formulas, evaluated once more on dual numbers
+    v = 2λP/N (γ - δ of the module before): the same formulas, evaluated once more on dual numbers
     u + εv (forward mode). So no error passes from one module's layer to another's, and nothing is
     kept beyond a module's own activations. The gradients are those of
-    :class:`localbook.local.rules.SGR` with squared distance.
+    :class:`localbook.local.rules.SGR` with the same distance.
 
     This setting is our reconstruction of the BP-free one of Yang et al., "Towards Interpretable
     Deep Local Learning with Successive Gradient Reconciliation" (ICML 2024).
@@ -46,6 +47,7 @@ class BPFreeSGR(LocalRule):
     ----------
     weight : float
         λ >= 0.
+    distance : {"per_position", "squared"}
 
     Raises
     ------
@@ -57,6 +59,7 @@ class BPFreeSGR(LocalRule):
     uses_image = False
 
     weight: float = 1.0
+    distance: Literal["per_position", "squared"] = "per_position"
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < math.inf:
@@ -93,7 +96,8 @@ class BPFreeSGR(LocalRule):
         found = _closed_form(layers, _layers(head), x, y, lambda layer, x: layer(x))
         _add(found.slopes, 1 / len(y))
         if signal.delta is not None and self.weight > 0:
-            direction = 2 * self.weight / len(y) * (found.gamma - signal.delta)
+            factor = positions(x) if self.distance == "per_position" else 1
+            direction = 2 * self.weight * factor / len(y) * (found.gamma - signal.delta)
             _add(_change(layers, _layers(head), x, y, direction), 1.0)
         return found.loss, replace(signal, x=found.out, delta=found.delta)
 

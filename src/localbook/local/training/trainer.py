@@ -40,7 +40,7 @@ def train(
     *,
     seed: int,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    on_epoch: Callable[[Row, IsolatedNetwork], None] = lambda row, net: None,
     compute: Compute | None = None,
     measure_epochs: bool = True,
     processor: bool = False,
@@ -66,8 +66,8 @@ def train(
     checkpoint : Path, optional
         Written after each epoch, in one rename; if it exists, training continues from it.
     on_epoch : callable, optional
-        Called with each new row and its ``memory_bytes``, for progress displays; see
-        :func:`localbook.local.figures`.
+        Called with each new row and its ``memory_bytes``, for progress displays (see
+        :func:`localbook.local.figures`), and with the network as it is measured.
     compute : Compute, optional
         Precision, memory format and compilation; float32 as it comes if not given.
     measure_epochs : bool
@@ -80,10 +80,10 @@ def train(
     Returns
     -------
     list of dict
-        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord``, ``cosine`` and ``alignment``
-        (a list with one number for each module; NaN becomes None), ``seconds`` and
-        ``images_per_s``. An epoch that is not measured has no accuracy, discord, cosine and
-        alignment. Alignment is the cosine between the gradient of a module's own
+        Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord`` of the rule's own loss,
+        ``cosine`` and ``alignment`` (a list with one number for each module; NaN becomes None),
+        ``seconds`` and ``images_per_s``. An epoch that is not measured has no accuracy, discord,
+        cosine and alignment. Alignment is the cosine between the gradient of a module's own
         cross-entropy and that of the last loss, whatever rule trains it.
 
     Raises
@@ -127,7 +127,7 @@ def train(
         seconds, busy = time.perf_counter() - start, time.process_time() - busy
         row = {"epoch": epoch, "loss": _numbers(loss)}
         if measure_epochs or epoch == schedule.epochs:
-            row |= _measure(job.measured, held_out)
+            row |= _measure(job.measured, job.rule, held_out)
         row |= {"seconds": round(seconds, 3), "images_per_s": round(len(data) / seconds, 1)}
         row |= {"processor_seconds": round(busy, 3)} if processor else {}
         history.append(row)
@@ -135,7 +135,7 @@ def train(
         if ranks.rank == 0:
             if checkpoint is not None:
                 checkpoints.write(checkpoint, good)
-            on_epoch(row | {"memory_bytes": memory_used(data.labels.device)})
+            on_epoch(row | {"memory_bytes": memory_used(data.labels.device)}, job.measured)
     if run.average is not None:
         net.load_state_dict(job.measured.state_dict())
     return history
@@ -220,9 +220,9 @@ def _averaged(net: IsolatedNetwork, decay: float) -> AveragedModel:
     return AveragedModel(net, avg_fn=moved, use_buffers=True)
 
 
-def _measure(net: IsolatedNetwork, held_out: DeviceImages) -> Row:
+def _measure(net: IsolatedNetwork, rule: Rule, held_out: DeviceImages) -> Row:
     x, y = held_out.at(slice(0, _DISCORD_IMAGES))
-    found = discord(net, x, y)
+    found = discord(net, x, y, loss=rule.loss)
     return {
         "accuracy": _numbers(accuracy(net, held_out.in_order(_EVAL_BATCH))),
         "discord": _numbers(found.relative),

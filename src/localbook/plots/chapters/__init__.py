@@ -6,7 +6,7 @@ from localbook.plots.chapters.convergence import paths_and_losses
 from localbook.plots.chapters.dependence import dependence
 from localbook.plots.chapters.depths import DepthPanel, boundaries_by_module
 from localbook.plots.chapters.duals import hypersurface_and_dual, hypersurfaces
-from localbook.plots.chapters.isolation import isolation_diagram
+from localbook.plots.chapters.isolation import border_diagram, isolation_diagram
 from localbook.plots.chapters.polynomials import (
     DualPanel,
     curves_and_duals,
@@ -32,6 +32,7 @@ __all__ = [
     "accuracy_against_price",
     "attack_panels",
     "before_and_after",
+    "border_diagram",
     "boundaries_by_module",
     "class_map",
     "contours",

@@ -1,4 +1,4 @@
-"""The drawing that explains gradient isolation."""
+"""The drawings that explain gradient isolation, and what meets at one border."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +23,34 @@ def isolation_diagram() -> Figure:
         x = _left(module) - 0.85
         local.plot([x, x], [0.05, 0.95], color=FOREGROUND, linewidth=1.2, linestyle=":")
         local.text(x, -0.1, "detach", ha="center", va="top", fontsize=9)
+    return figure
+
+
+@house_style()
+def border_diagram() -> Figure:
+    """Draw one border: what the modules on its two sides want of the activation between them."""
+    figure = new_figure(6.4, 2.6)
+    axes = figure.subplots()
+    axes.set_xlim(0, 8.9)
+    axes.set_ylim(-0.7, 3.0)
+    axes.set_axis_off()
+    for x, name in ((1.0, "l-1"), (6.8, "l")):
+        _box(axes, x, 0.0, rf"$f_{{{name}}}$")
+        axes.text(x + 0.55, 2.55, rf"head, loss $\ell_{{{name}}}$", ha="center", va="center")
+    axes.text(4.45, 0.55, "$x_{l-1}$", ha="center", va="center", fontsize=12)
+    axes.plot([5.3, 5.3], [-0.2, 1.1], color=FOREGROUND, linewidth=1.2, linestyle=":")
+    axes.text(5.3, -0.3, "border", ha="center", va="top", fontsize=9)
+    _arrow(axes, (2.2, 0.55), (4.0, 0.55), _FORWARD)
+    _arrow(axes, (4.9, 0.55), (6.7, 0.55), _FORWARD)
+    _arrow(axes, (7.1, 1.1), (7.1, 2.25), _FORWARD)
+    _arrow(axes, (4.3, 0.9), (2.3, 2.4), _FORWARD)
+    _arrow(axes, (2.6, 2.55), (4.6, 1.05), _BACKWARD)
+    axes.text(3.95, 1.95, r"$\delta_{l-1}$", color=_BACKWARD, ha="left", fontsize=12)
+    _arrow(axes, (6.7, 0.2), (5.35, 0.2), _BACKWARD)  # it does not cross
+    _arrow(axes, (7.6, 2.25), (7.6, 1.1), _BACKWARD)
+    axes.text(6.05, -0.05, r"$\gamma_l$", color=_BACKWARD, ha="center", va="top", fontsize=12)
+    _arrow(axes, (4.9, 1.05), (6.75, 1.05), PALETTE["green"])
+    axes.text(6.0, 1.2, r"$\mathrm{sg}\,\delta_{l-1}$", color=PALETTE["green"], ha="center")
     return figure
 
 
@@ -65,6 +93,6 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], col
     axes.add_patch(
         FancyArrowPatch(
             start, end, arrowstyle="-|>", mutation_scale=11, color=colour, linewidth=1.6,
-            linestyle="-" if colour == _FORWARD else "--",
+            linestyle="--" if colour == _BACKWARD else "-",
         )
     )  # fmt: skip

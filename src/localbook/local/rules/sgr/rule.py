@@ -24,6 +24,7 @@ from localbook.local.rules.sgr.step import (
     double_backward,
     forward_over_reverse,
     load_forward_mode,
+    per_position_distance,
     plain,
     relative_distance,
     sampled,
@@ -31,6 +32,7 @@ from localbook.local.rules.sgr.step import (
 )
 
 DISTANCES: dict[str, Penalty] = {
+    "per_position": per_position_distance,
     "squared": squared_distance,
     "relative": relative_distance,
     "cosine": cosine_distance,
@@ -48,15 +50,17 @@ class SGR(LocalRule):
 
     .. math::
 
-        \frac1N \sum_i \ell_l^{(i)} + \lambda \frac1N \sum_i
+        \frac1N \sum_i \ell_l^{(i)} + \lambda \frac{P}{N} \sum_i
         \Big\| \frac{\partial \ell_l^{(i)}}{\partial x_{l-1}^{(i)}} -
         \mathrm{sg}\,\frac{\partial \ell_{l-1}^{(i)}}{\partial x_{l-1}^{(i)}} \Big\|^2 ,
 
-    where sg stops the gradient. The idea is that of Yang et al., "Towards Interpretable Deep Local
-    Learning with Successive Gradient Reconciliation" (ICML 2024); distance and normalisation are
-    our reconstruction: per-sample gradients, so that λ does not depend on the batch size. For a
-    loss that ties samples together (similarities, contrast) the gradient of N times the mean loss
-    stands for them.
+    where sg stops the gradient and P is the number of positions at the border: a head that averages
+    over them gives each a gradient of 1/P of the size, so that without this factor λ would mean
+    1/P of what it means for vectors. The idea is that of Yang et al., "Towards Interpretable Deep
+    Local Learning with Successive Gradient Reconciliation" (ICML 2024); distance and normalisation
+    are our reconstruction: per-sample gradients, so that λ does not depend on the batch size
+    either. For a loss that ties samples together (similarities, contrast) the gradient of N times
+    the mean loss stands for them.
 
     Attributes
     ----------
@@ -64,8 +68,9 @@ class SGR(LocalRule):
         λ >= 0; or one for each module, of which the first has no effect (no module is before it);
         or a schedule from the share of training that is over to either, resolved by :meth:`at`.
     distance : str or callable
-        ``"squared"`` as above, ``"relative"`` (squared, over the squared length of the target) or
-        ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
+        ``"per_position"`` as above (P is H·W for images, T for tokens, channels second or last),
+        ``"squared"`` (without P), ``"relative"`` (squared, over the squared length of the target)
+        or ``"cosine"`` (one minus the cosine, averaged over the samples); or a function of your own
         from per-sample gradients γ_l and targets δ_{l-1}, both (N, ...), to a scalar, such as the
         controls of :mod:`localbook.experiments.comparisons.ablation`.
     derivative : str
@@ -110,7 +115,7 @@ class SGR(LocalRule):
     compiles_steps = True
 
     weight: Weight | Callable[[float], Weight] = 1.0
-    distance: str | Penalty = "squared"
+    distance: str | Penalty = "per_position"
     derivative: str = "double_backward"
     loss: LocalLoss = field(default_factory=CrossEntropy)
     modules_per_step: int | None = None

@@ -6,6 +6,7 @@ the graph that made γ. Forward-over-reverse uses (∂γ/∂w)ᵀ v = ∂/∂w �
 x ↦ ∂ℓ/∂w in the direction v.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,16 @@ Penalty = Callable[[Tensor, Tensor], Tensor]
 def squared_distance(gamma: Tensor, target: Tensor) -> Tensor:
     """Return the squared distance of two per-sample gradients (N, ...), averaged over samples."""
     return (gamma - target).square().flatten(1).sum(1).mean()
+
+
+def positions(x: Tensor) -> int:
+    """Return at how many positions there are channels: of (N, C, H, W), (N, T, C) or (N, C)."""
+    return math.prod(x.shape[2:] if x.ndim > 3 else x.shape[1:-1])
+
+
+def per_position_distance(gamma: Tensor, target: Tensor) -> Tensor:
+    """Return the squared distance times the number of positions, over which heads average."""
+    return positions(gamma) * squared_distance(gamma, target)
 
 
 def relative_distance(gamma: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,94 @@
+"""Where reconciliation helps: cells are paired, and controls are what they are called."""
+
+import pytest
+import torch
+
+from localbook import runs
+from localbook.errors import ConfigError
+from localbook.experiments import changed, run, setting
+from localbook.experiments.comparisons.cells import network
+
+X = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_rules_of_a_cell_start_from_the_same_weights_and_cells_differ_as_named() -> None:
+    quick = setting("sgr-regime-digits", "quick")
+    nets = {m: network(quick, m, X, seed=1) for m in ("none-trained_local", "none-trained_sgr-1")}
+    plain, sgr = (list(net.parameters()) for net in nets.values())
+    assert all(torch.equal(a, b) for a, b in zip(plain, sgr, strict=True))
+    kinds = {n: type(network(quick, f"{n}-fixed_bp", X, 1).local_modules[0][2]).__name__
+             for n in ("none", "batch", "group")}  # fmt: skip
+    assert kinds == {"none": "Tanh", "batch": "BatchNorm1d", "group": "GroupNorm"}
+    fixed, shared = (network(quick, f"none-{h}_bp", X, 1).heads for h in ("fixed", "shared"))
+    assert not list(fixed.parameters())
+    assert shared[0] is shared[3]
+    assert fixed[0] is not fixed[3]
+    aug = network(quick, "none-trained_auglocal", X, 1)
+    assert len(aug.heads[0]) == 3  # two layers like later ones, and a classifier
+
+
+@pytest.mark.parametrize("method", ["none-trained_sgr", "none-trained_l1-3", "layer-trained_bp"])
+def test_unknown_methods_are_refused(method: str, tmp_path) -> None:
+    from dataclasses import replace
+
+    chosen = replace(setting("sgr-regime-digits", "quick"), methods=(method,))
+    with pytest.raises(ConfigError, match=r"unknown (rule|method)"):
+        run("sgr-regime-digits", setting=chosen, out=tmp_path)
+
+
+def test_a_cell_is_recorded_with_budget_gains_and_the_plain_rate(tmp_path) -> None:
+    words = ["schedule.epochs=20", "rates=0.05,0.3", "seeds=2", "tuning_seeds=1", "looks=2"]
+    chosen = changed(setting("sgr-regime-digits", "quick"), words)
+    first, again = (
+        [runs.read(p) for p in run("sgr-regime-digits", setting=chosen, out=tmp_path / name)]
+        for name in ("a", "b")
+    )
+    for record, same in zip(first, again, strict=True):
+        assert [{**r, "seconds": 0} for r in record.final] == [
+            {**r, "seconds": 0} for r in same.final
+        ]
+        assert record.history == same.history
+        assert [row["epoch"] for row in record.history] == [10, 20] * 2
+        assert record.config["chosen"] == first[0].config["chosen"]  # plain's, for all of them
+        assert len(record.config["tuning"]) == 2
+        for row in record.history:
+            e, p, total, cosine = row["budget"]
+            assert 0 < total < (e**0.5 + p**0.5) ** 2 + 1e-6
+            assert -1 <= cosine <= 1
+            assert len(row["losses"]) == 4
+            assert len(row["ratio"]) == 3
+    local, sgr, zero = first
+    assert local.history[0]["budget"][1] == 0 < min(r.history[0]["budget"][1] for r in (sgr, zero))
+    assert local.final[0]["losses"][0] == sgr.final[0]["losses"][0]  # module 1 has no penalty
+    assert sum(sgr.final[0]["relative"]) < sum(local.final[0]["relative"])
+
+
+def test_seeds_draw_images_of_their_own_and_modules_may_be_convolutions(tmp_path) -> None:
+    paths = run("sgr-regime", methods=["batch-trained_sgr-0.03"], out=tmp_path)
+    (record,) = map(runs.read, paths)
+    assert {len(row["test_accuracy_by_module"]) for row in record.final} == {2}
+    assert record.final[0]["losses"] != record.final[1]["losses"]
+
+
+@pytest.mark.parametrize("strides", [(), (1, 2)])
+@pytest.mark.parametrize(
+    "method",
+    ["none-trained_sgr-3", "batch-fixed_zero-1", "group-shared_sid", "batch-trained_auglocal",
+     "none-trained_bp"],
+)  # fmt: skip
+def test_networks_side_by_side_learn_what_each_learns_alone(method: str, strides, tmp_path) -> None:
+    from dataclasses import replace
+
+    quick = setting("sgr-regime-digits", "quick")
+    chosen = replace(
+        quick, methods=(method,), widths=(4, 4), strides=strides, train=40, seeds=3, tuning_seeds=1,
+        schedule=replace(quick.schedule, epochs=3, batch_size=20),
+    )  # fmt: skip
+    found = []
+    for together in (1, 2, 3):
+        one = replace(chosen, together=together)
+        (path,) = run("sgr-regime-digits", setting=one, out=tmp_path / str(together))
+        found.append([row["losses"] for row in runs.read(path).final])
+    assert found[0] == [pytest.approx(row, rel=1e-3) for row in found[1]]
+    assert found[0] == [pytest.approx(row, rel=1e-3) for row in found[2]]
+    assert found[0][0] != found[0][1]
