@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -218,5 +219,58 @@ def test_large_convolutions_share_their_weights():
     )  # fmt: skip
     network = assert_read(model, (3, 16, 16))
     sparse = [w for w in network.weights if isinstance(w, BlockMatrix)]
-    stored = [sum(b.weight.size for b in w.blocks) + w.rest.nnz for w in sparse]
-    assert sum(stored) < sum(w.entries for w in sparse) / 4
+    assert sum(w.stored for w in sparse) < sum(w.entries for w in sparse) / 3
+
+
+def on_plane(model, side):
+    """Return the plane through three images, and a box in which a model's classes all tie once."""
+    rng = np.random.default_rng(0)
+    images = rng.random((3, side, side)) + 1e-3 * rng.normal(size=(3, 3, side, side))
+    plane = tropical.plane_through(*images)
+    corners = plane.coordinates(images.reshape(3, -1))
+    middle = plane.lift(corners.mean(axis=0)).reshape(1, 3, side, side)
+    with torch.no_grad():
+        last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+        last.bias -= model(torch.from_numpy(middle))[0]
+    return plane, tuple(zip(corners.min(axis=0), corners.max(axis=0), strict=True))
+
+
+def resnet18():
+    return torchvision.models.resnet18(num_classes=5)
+
+
+def vgg11():
+    """Return the layers of VGG-11, an eighth as wide."""
+    layers = [8, "M", 16, "M", 32, 32, "M", 64, 64, "M", 64, 64, "M"]
+    model = torchvision.models.VGG(torchvision.models.vgg.make_layers(layers), num_classes=5)
+    model.avgpool, model.classifier = nn.Identity(), nn.Linear(64, 5)
+    return model
+
+
+@pytest.mark.parametrize("build", [resnet18, vgg11])
+def test_the_boundary_of_a_model_of_torchvision_is_where_it_changes_its_mind(build):
+    torch.manual_seed(0)
+    model = build().double().eval()
+    plane, box = on_plane(model, 32)
+    network = plane.restrict(tropical.from_torch(model, (3, 32, 32)))
+    found = tropical.decision_boundary(network, box).segments
+    assert len(found) > 20
+
+    def scores(points):
+        with torch.no_grad():
+            return model(torch.from_numpy(plane.lift(points).reshape(-1, 3, 32, 32))).numpy()
+
+    chosen = scores(found[:20].mean(axis=1))
+    top = np.sort(chosen, axis=1)
+    scale = np.abs(scores(np.array(box).T)).max()  # the classes tie in the middle of the box
+    assert (top[:, -1] - top[:, -2]).max() < 1e-9 * scale
+    x = np.linspace(*box[0], 30)
+    for y in np.linspace(*box[1], 5)[1:-1]:
+        seen = scores(np.column_stack([x, np.full(30, y)])).argmax(axis=1)
+        (x0, y0), (x1, y1) = found[:, 0].T, found[:, 1].T
+        met = (y0 < y) != (y1 < y)
+        crossings = (x0 + (y - y0) / (y1 - y0) * (x1 - x0))[met]
+        between = np.histogram(crossings, x)[0]
+        assert (between[np.diff(seen) != 0] > 0).all()
+        assert (np.diff(seen)[between == 1] != 0).all()
+        assert np.diff(seen).any()

@@ -42,7 +42,7 @@ def length(ends, classes, pair):
     return np.linalg.norm(own[:, 1] - own[:, 0], axis=0).sum()
 
 
-@pytest.mark.parametrize("widths", [(2, 80, 80, 3), (2, 50, 50, 50, 4)])
+@pytest.mark.parametrize("widths", [(2, 200, 200, 3), (2, 130, 130, 130, 4)])
 def test_tiles_find_curves_of_the_same_length_as_the_plain_cut(widths):
     network = balanced(*widths)
     by_tiles, whole = ties_by_tiles(network), ties_on_square(layers_of(network))

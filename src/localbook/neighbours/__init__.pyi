@@ -1,6 +1,7 @@
 from . import (
     convex_training,
     dynamical_stability,
+    finalmlp,
     li2,
     quadratic,
     representational_geometry,
@@ -10,6 +11,7 @@ from . import (
 __all__ = [
     "convex_training",
     "dynamical_stability",
+    "finalmlp",
     "li2",
     "quadratic",
     "representational_geometry",

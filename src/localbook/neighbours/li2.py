@@ -5,8 +5,8 @@ is Ŷ = σ(XW)V with σ(z) = z² and no biases, and η is the weight *decay*. A 
 the samples. Symbols are the paper's.
 
 The closed form of the energy is ours: with w = [u; v] and all M² pairs, Ỹᵀ(Xw)² is twice the
-circular convolution of u and v up to a constant, so E = (2/M) Σ_{k≠0} |û_k|²|v̂_k|². On ‖w‖ = 1 its
-maxima have one frequency, ‖u‖ = ‖v‖ and *any* two phases.
+circular convolution of u and v up to a constant, so ``E = (2/M) Σ_{k≠0} |û_k|²|v̂_k|²``. On
+‖w‖ = 1 its maxima have one frequency, ‖u‖ = ‖v‖ and *any* two phases.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +53,7 @@ def energy(w: Reals, X: Reals, Y: Reals) -> tuple[Reals, Reals]:
 
 
 def energy_of_all_pairs(w: Floats) -> Floats:
-    """Return E(w) in closed form, (2/M) Σ_{k≠0} |û_k|²|v̂_k|², of units (J, 2M): shape (J,)."""
+    """Return E(w) in closed form, ``(2/M) Σ_{k≠0} |û_k|²|v̂_k|²``, of units (J, 2M): (J,)."""
     u, v = np.abs(np.fft.fft(w.reshape(len(w), 2, -1), axis=2)[:, :, 1:]).swapaxes(0, 1) ** 2
     value: Floats = 2 / (w.shape[1] // 2) * (u * v).sum(axis=1)
     return value
@@ -188,10 +188,11 @@ def measure(net: Net, splits: Mapping[str, Samples]) -> Row:
     targets = nn.functional.one_hot(y, out.shape[1]).to(out.dtype)
     rest = targets - out - (targets - out).mean(dim=0)
     scores = lambda x: net(x) + (targets - out).mean(dim=0)  # noqa: E731
-    shares = spectrum(net.W.numpy().T)
+    w = net.W.numpy().T
+    shares = spectrum(w)
     return {
         **{name: round(accuracy(scores, s.x, s.y), 4) for name, s in splits.items()},
-        "purity": round(float(shares.max(axis=1).mean()), 4),
+        "purity": round(float(np.average(shares.max(axis=1), weights=(w * w).sum(axis=1))), 4),
         "frequencies": len(set(shares.argmax(axis=1).tolist())),
         "signal": round(float((rest @ net.V.T).norm()), 4),
     }

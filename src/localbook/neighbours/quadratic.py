@@ -1,9 +1,8 @@
 """Quadratic neurons express more than others, and need a linear start (fan2023quadratic).
 
 A neuron is σ((w_r·x + b_r)(w_g·x + b_g) + w_b·(x ⊙ x) + c), with 3n + 3 numbers for n inputs.
-ReLinear starts it as the conventional σ(w_r·x + b_r) and lets it leave slowly. The abstract, the
-introduction and the authors' code were read. How ranks measure expressivity, exactly, and how the
-plane is cut along conics is ours.
+ReLinear starts it as the conventional σ(w_r·x + b_r) and lets it leave slowly. Abstract,
+introduction and the authors' code were read; exact ranks and the cut along conics are ours.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,8 +64,7 @@ def network(widths: Sequence[int], seed: int, *, start: Start, norm: bool = Fals
     Examples
     --------
     >>> x = torch.linspace(-1, 1, 8).reshape(4, 2)
-    >>> same = [network((2, 3, 1), 0, start=s)(x) for s in ("conventional", "relinear")]
-    >>> torch.equal(*same)
+    >>> torch.equal(*(network((2, 3, 1), 0, start=s)(x) for s in ("conventional", "relinear")))
     True
     """
     if len(widths) < 3 or min(widths) < 1 or start not in get_args(Start):
@@ -133,8 +131,7 @@ def shrink_weights(net: nn.Sequential, beta: float) -> Callable[[int], None]:
     return after_step
 
 
-P = 2**31 - 1
-"""The prime that ranks are computed by: without rounding, and products fit 64 bits."""
+P = 2**31 - 1  # ranks are taken modulo this prime: no rounding, and products fit 64 bits
 
 
 def dimension(widths: Sequence[int], *, quadratic: bool, seed: int = 0) -> tuple[int, int]:
@@ -237,7 +234,7 @@ def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPie
 
     Exact up to rounding: strips end where a curve is upright, ends, meets another or the border,
     at roots of polynomials of degree at most four; between, curves are graphs. A root too many does
-    no harm: so real parts of complex ones are used as well, and no split double root is lost.
+    no harm: so those that are nearly real are used as well, and no split double root is lost.
 
     Parameters
     ----------
@@ -263,9 +260,7 @@ def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPie
     to_square[1:, 0] = centre
     A = to_square.T @ forms(layer) @ to_square
     output = last.weight.detach().double().numpy()[0]
-    constant = last.bias.item() * np.diag([1.0, 0.0, 0.0])
-    scale = np.abs(A).max(axis=(1, 2), keepdims=True)
-    unit = A / np.where(scale > 0, scale, 1)
+    unit = A / np.maximum(np.abs(A).max(axis=(1, 2), keepdims=True), 1e-300)
 
     polygons: list[Floats] = []
     patterns: list[Masks] = []
@@ -293,7 +288,7 @@ def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPie
 
     boundary: list[Floats] = []
     for pattern in np.unique(patterns, axis=0):
-        S = np.einsum("k,kab->ab", output * pattern, A) + constant
+        S = np.einsum("k,kab->ab", output * pattern, A) + last.bias.item() * np.diag([1.0, 0, 0])
         for u in _strips([*places, *_places(S / (np.abs(S).max() or 1), unit)], corners):
             for v in _inside(S[None], u):
                 if ((_values(A, u[len(u) // 2], v[len(u) // 2]) > 0) == pattern).all():
@@ -325,11 +320,16 @@ _BORDER = np.array([[[side, 0, 0.5], [0, 0, 0], [0.5, 0, 0]] for side in (-1, 1)
 def _places(q: Floats, others: Floats) -> Floats:
     """Return all u at which the curve of q is upright, ends, or meets another or v = ±1."""
     a, b, c = _by_v(q)
-    found = [b, c, b * b - 4 * a * c]
-    for A, B, C in map(_by_v, (*others, *_BORDER)):
-        # The resultant, and what is left of it if neither has v².
-        found += [(a * C - c * A) ** 2 - (a * B - b * A) * (b * C - c * B), b * C - c * B]
-    return np.concatenate([p.trim(1e-13 * np.abs(p.coef).max()).roots().real for p in found])
+    flat = abs(q[2, 2]) < 1e-9
+    found = [b * b - 4 * a * c, *((b, c) if flat else ())]
+    for other in (*others, *_BORDER):
+        A, B, C = _by_v(other)
+        found.append((a * C - c * A) ** 2 - (a * B - b * A) * (b * C - c * B))  # the resultant
+        if flat and abs(other[2, 2]) < 1e-9:
+            found.append(b * C - c * B)
+    roots = np.concatenate([p.trim(1e-13 * np.abs(p.coef).max()).roots() for p in found])
+    real: Floats = roots.real[np.abs(roots.imag) < 1e-3]
+    return real
 
 
 def _strips(places: Iterable[float], corners: int) -> Iterator[Floats]:
@@ -350,7 +350,7 @@ def _inside(forms: Floats, u: Floats) -> Floats:
             root = np.sqrt(np.maximum(square, 0))
             far = -(b + np.where(b < 0, -root, root)) / 2  # the larger of both: nothing cancels
             with np.errstate(divide="ignore", invalid="ignore"):
-                curves.append(np.stack([far / a, c / far]))
+                curves.append(np.sort([far / a, c / far], axis=0))
     found = np.concatenate(curves)
     found = found[np.abs(found[:, middle]) < 1]
     return np.clip(found[np.argsort(found[:, middle])], -1, 1)

@@ -91,8 +91,13 @@ class BlockMatrix:
 
     @property
     def entries(self) -> int:
-        """How many entries are stored for other than zero."""
+        """How many entries are other than zero."""
         return int(self.rest.nnz + sum(b.weight.size * b.rows.shape[1] for b in self.blocks))
+
+    @property
+    def stored(self) -> int:
+        """How many numbers are held for them."""
+        return int(self.rest.nnz + sum(b.weight.size for b in self.blocks))
 
     def finite(self) -> bool:
         """Tell whether all entries are."""

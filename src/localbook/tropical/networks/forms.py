@@ -17,7 +17,7 @@ from localbook.tropical.networks.blocks import Block, BlockMatrix, Matrix
 from localbook.tropical.networks.network import ReLUNetwork
 
 FULL = 0.25
-"""Share of non-zeros above which one product with the whole matrix is fastest."""
+"""Share of numbers to hold above which a matrix is held whole."""
 
 SMALL = 2**14
 """Matrices with fewer entries are not worth taking apart."""
@@ -187,7 +187,7 @@ def _matrix(form: Form, held: list[int], sizes: list[int]) -> Matrix:
     for group, matrix in form.parts.items():
         whole = added(whole, _moved(matrix, shape, 0, starts[group]))
     size = shape[0] * shape[1]
-    return np.asarray(whole) if size <= SMALL or whole.entries > FULL * size else whole
+    return np.asarray(whole) if size <= SMALL or whole.stored > FULL * size else whole
 
 
 def _moved(matrix: BlockMatrix, shape: tuple[int, int], row: int, column: int) -> BlockMatrix:

@@ -24,7 +24,7 @@ from localbook.tropical.tolerance import TOLERANCE
 AT_ONCE = 128
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""
 
-FOLDS = 100
+FOLDS = 300
 """Tiles in which no more neurons than this can change sign are not halved any further."""
 
 DEEPEST = 24
@@ -66,22 +66,24 @@ class Ranges:
     ----------
     low, high : ndarray (width, m)
         Between which values they lie; from 0 on for those that only pass a value on.
-    size : ndarray (width, m)
-        A bound on the size of all terms that are added up: how far rounding can move a value.
     """
 
     low: Floats
     high: Floats
-    size: Floats
 
     @property
     def folding(self) -> Masks:
         """Which neurons can change sign (width, m)."""
         return (self.low < 0) & (self.high > 0)
 
-    def on(self, tile: Indices | int) -> "Ranges":
-        """Return the ranges on some tiles, or on one."""
-        return Ranges(self.low[:, tile], self.high[:, tile], self.size[:, tile])
+    def on(self, tile: Indices) -> "Ranges":
+        """Return the ranges on some tiles."""
+        return Ranges(self.low[:, tile], self.high[:, tile])
+
+    def largest(self, slopes: Floats) -> Floats:
+        """Return how large neurons of these slopes can get, whatever their sign."""
+        below: Floats = np.abs(slopes) * -np.minimum(self.low, 0)
+        return np.maximum(np.maximum(self.high, 0), below)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,7 @@ def ties_by_tiles(network: ReLUNetwork) -> Ties:
     """
     none = np.empty((0, 2), dtype=np.intp)
     parts = [Ties(np.empty((2, 2, 0)), none, [], none)]
-    for tile, ranges in tiles_with_ties(network):
-        small = simplified(network, tile.centre[:, 0], tile.half[:, 0], ranges)
+    for tile, small in tiles_with_ties(network):
         parts.append(_placed(ties_on_square(small), tile))
     return Ties(
         np.concatenate([part.ends for part in parts], axis=-1),
@@ -129,8 +130,8 @@ def _placed(found: Ties, tile: Tiles) -> Ties:
     )
 
 
-def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Ranges]]]:
-    """Yield tiles that cover all ties in [-1, 1]^2, and the ranges of all layers on each."""
+def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Layer]]]:
+    """Yield tiles that cover all ties in [-1, 1]^2, and a network of few neurons for each."""
     waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
     while waiting:
         tiles = waiting.pop()
@@ -138,13 +139,17 @@ def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Ranges]]
             waiting.append(tiles.select(slice(AT_ONCE, None)))
             tiles = tiles.select(slice(AT_ONCE))
         ranges, undecided = bounds(network, tiles)
-        folds = np.sum([np.count_nonzero(r.folding, axis=0) for r in ranges[:-1]], axis=0)
-        last = (folds <= FOLDS) | (tiles.half.min(axis=0) < 2.0**-DEEPEST)
-        for i in np.flatnonzero(undecided & last).tolist():
-            one = slice(i, i + 1)
-            yield tiles.select(one), [r.on(i) for r in ranges]
-        if (undecided & ~last).any():
-            waiting.append(tiles.select(undecided & ~last).quarters())
+        deepest = tiles.half.min(axis=0) < 2.0**-DEEPEST
+        small = np.count_nonzero(ranges[0].folding, axis=0) <= FOLDS
+        for i in np.flatnonzero(undecided & (small | deepest)).tolist():
+            tile = tiles.select(slice(i, i + 1))
+            most = len(network.weights) * max(map(len, network.biases)) if deepest[i] else FOLDS
+            layers = simplified(network, tile.centre[:, 0], tile.half[:, 0], most)
+            if layers:
+                yield tile, layers
+            undecided[i] = layers is None
+        if undecided.any():
+            waiting.append(tiles.select(undecided).quarters())
 
 
 def bounds(network: ReLUNetwork, tiles: Tiles) -> tuple[list[Ranges], Masks]:
@@ -180,16 +185,16 @@ def _forwards(
         network.weights[1:], network.biases[1:], network.slopes, strict=True
     ):
         ranges.append(_ranges(value, tilt, doubt, size, tiles))
-        ranges[-1].low[slopes == 1] = 0
         below = slopes[:, None]
+        largest = ranges[-1].largest(below)
+        ranges[-1].low[slopes == 1] = 0
         chord, middle = _chord(ranges[-1])
         middle *= (below - 1) / 2  # halfway between the chord and its parallel through 0
         share, off = below + (1 - below) * chord, np.abs(middle)
         inside = [share * value + middle, share * tilt[0], share * tilt[1]]
         value, *tilt = np.split(product(weight, np.hstack(inside)), 3, axis=1)
         value += bias[:, None]
-        terms = np.abs(below) + np.abs(1 - below) * chord
-        doubts = [np.abs(share) * doubt + off, terms * size + off]
+        doubts = [np.abs(share) * doubt + off, largest]
         doubt, size = np.split(spread(weight, np.hstack(doubts)), 2, axis=1)
         size += np.abs(bias)[:, None]
     ranges.append(_ranges(value, tilt, doubt, size, tiles))
@@ -199,7 +204,7 @@ def _forwards(
 def _ranges(value: Floats, tilt: list[Floats], doubt: Floats, size: Floats, tiles: Tiles) -> Ranges:
     extent = doubt + TOLERANCE.rounding * size
     extent += np.abs(tilt[0]) * tiles.half[0] + np.abs(tilt[1]) * tiles.half[1]
-    return Ranges(value - extent, value + extent, size)
+    return Ranges(value - extent, value + extent)
 
 
 def _chord(ranges: Ranges) -> tuple[Floats, Floats]:
@@ -234,46 +239,55 @@ def _backwards(
     return least
 
 
-def simplified(
-    network: ReLUNetwork, centre: Floats, half: Floats, ranges: Sequence[Ranges]
-) -> list[Layer]:
+def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) -> list[Layer] | None:
     """Return the network u -> network(centre + half u) for u in [-1, 1]^2, with few neurons.
 
     Neurons that keep their sign are affine there and fold into the weights. Those that change it
     stay, and pass through the layers that follow. Layers without a neuron that changes its sign are
-    gone.
+    gone. Returns no layer if no two classes tie, and None if more than ``most`` neurons stay.
 
-    The ranges are those of all layers on the box; their sizes go with the offsets, since what
-    cancelled while weights were folded cannot be seen in them any more.
+    Which change their sign, a zonotope tells: the ReLU of z in [l, u] is c z - c l / 2, up to -c l
+    / 2 times a number of its own in [-1, 1]; so what cancels between neurons cancels here, too.
     """
     first = np.asarray(network.weights[0])
-    start = first @ centre[:, None] + network.biases[0][:, None]
-    maps = np.hstack([start, first * half])  # of 1, u and the neurons that stay
+    maps = np.column_stack([first @ centre + network.biases[0], first * half])
+    size = np.abs(first) @ (np.abs(centre) + half) + np.abs(network.biases[0])
+    zonotope = np.eye(3)  # what 1, u and the neurons that stay are, of 1, u and their own numbers
     small: list[Layer] = []
     slopes = np.ones(2)  # of what the next layer reads
-    for weight, bias, below, found in zip(
-        network.weights[1:], network.biases[1:], network.slopes, ranges[:-1], strict=True
+    for weight, bias, below in zip(
+        network.weights[1:], network.biases[1:], network.slopes, strict=True
     ):
-        folding = found.folding
-        if folding.any():
-            kept = maps.shape[1] - 1
-            small.append(
-                Layer(
-                    np.vstack([np.eye(kept), maps[folding, 1:]]),
-                    np.hstack([np.zeros((2, kept)), [maps[folding, 0], found.size[folding]]]),
-                    slopes,
-                )
-            )
-            slopes = np.append(np.ones(kept), np.zeros(np.count_nonzero(folding)))
-        maps = product(weight, _pass(maps, found, below))
+        value = maps @ zonotope
+        reach = np.abs(value[:, 1:]).sum(axis=1)
+        ranges = Ranges(value[:, 0] - reach, value[:, 0] + reach)
+        slack, largest = TOLERANCE.rounding * size, ranges.largest(below)
+        ranges.low[(below == 1) | (ranges.low > -slack)] = 0  # rounding alone is no fold
+        ranges.high[ranges.high < slack] = 0
+        stay = np.flatnonzero(ranges.folding)
+        kept = maps.shape[1] - 1
+        if kept - 2 + len(stay) > most:
+            return None
+        chord, middle = _chord(ranges)
+        middle /= -2
+        if len(stay):
+            rows = np.vstack([np.eye(kept), maps[stay, 1:]])
+            offsets = np.hstack([np.zeros((2, kept)), [maps[stay, 0], size[stay]]])
+            small.append(Layer(rows, offsets, slopes))
+            slopes = np.append(np.ones(kept), np.zeros(len(stay)))
+            lines = chord[stay, None] * value[stay]
+            lines[:, 0] += middle[stay]
+            own = np.vstack([np.zeros((kept + 1, len(stay))), np.diag(middle[stay])])
+            zonotope = np.hstack([np.vstack([zonotope, lines]), own])
+        passed = np.zeros((len(maps), kept + 1 + len(stay)))
+        passed[:, : kept + 1] = maps * np.where(ranges.low >= 0, 1, below)[:, None]
+        passed[stay, kept + 1 + np.arange(len(stay))] = 1 - below[stay]
+        maps = product(weight, passed)
         maps[:, 0] += bias
-    return [*small, Layer(maps[:, 1:], np.stack([maps[:, 0], ranges[-1].size]), slopes)]
-
-
-def _pass(maps: Floats, ranges: Ranges, slopes: Floats) -> Floats:
-    """Return the maps of what neurons make, with a column more for the ReLU of each that stays."""
-    folding = np.flatnonzero(ranges.folding)
-    passed = np.zeros((len(maps), maps.shape[1] + len(folding)))
-    passed[:, : maps.shape[1]] = maps * np.where(ranges.low >= 0, 1, slopes)[:, None]
-    passed[folding, maps.shape[1] + np.arange(len(folding))] = 1 - slopes[folding]
-    return passed
+        size = spread(weight, largest[:, None])[:, 0] + np.abs(bias)
+    value = maps @ zonotope
+    top = value[:, 0].argmax()
+    lead, slack = value[top] - value, TOLERANCE.rounding * (size + size[top])
+    ahead = lead[:, 0] - np.abs(lead[:, 1:]).sum(axis=1) > slack
+    ahead[top] = True
+    return [] if ahead.all() else [*small, Layer(maps[:, 1:], np.stack([maps[:, 0], size]), slopes)]
