@@ -226,7 +226,7 @@ _CPU = replace(
     _VECTORS,
     methods=_methods(
         (*_TRAINED, *_FIXED[:1]),
-        "local sgr-0.01 sgr-0.03 sgr-0.1 zero-0.03 bp shuffled-0.03 auglocal sid",
+        "local sgr-0.01 sgr-0.03 sgr-0.1 zero-0.03 zero-0.1 bp shuffled-0.1 auglocal sid",
     ),
     widths=(8, 16, 16, 32, 32, 32),
     strides=(2, 1, 2, 1, 2, 1),
