@@ -45,6 +45,18 @@ def ids(page):
     return re.findall(r'\bid="([^"]+)"', page)
 
 
+def test_frames_may_hold_images(shown):
+    def image(step):
+        figure = plots.new_figure(3, 2)
+        figure.subplots().imshow([[0, step], [1, 2]])
+        return figure
+
+    page, _ = shown(image)
+    assert len({ET.tostring(frame) for frame in frames(page)}) == 3
+    assert sum(1 for _ in picture(page).iter("image")) == 3
+    assert len(set(ids(page))) == len(ids(page))
+
+
 def test_only_the_start_is_shown_and_the_control_waits_for_the_script(shown):
     page, plain = shown(start=1, note="3 < 4 seeds")
     assert [frame.get("display") for frame in frames(page)] == ["none", None, "none"]

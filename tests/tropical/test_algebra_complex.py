@@ -100,6 +100,20 @@ def test_exact_balance_and_genus_by_whole_numbers(polynomial):
     assert curve.genus == sum(tuple(map(int, e)) in interior for e in used.tolist())
 
 
+@SETTINGS
+@given(polynomials(2, 12), st.integers(1, 15), st.integers(0, 2**32))
+def test_nearly_degenerate_curves_have_two_ends_to_each_piece(polynomial, digits, seed):
+    rng = np.random.default_rng(seed)
+    exponents, coefficients = (
+        part + 10.0**-digits * rng.normal(size=part.shape)
+        for part in (polynomial.exponents, polynomial.coefficients)
+    )
+    curve = polyhedral_complex(TropicalPolynomial(exponents, coefficients))
+    if not len(curve.lineality):
+        assert all(len(vertices) + len(rays) == 2 for vertices, rays in curve.pieces)
+        assert len(curve.pieces) == len(curve.edges) + len(curve.rays)
+
+
 @pytest.mark.parametrize("degree", range(1, 6))
 def test_a_smooth_curve_has_the_genus_of_picks_formula(degree):
     exponents = [[i, j] for i in range(degree + 1) for j in range(degree + 1 - i)]

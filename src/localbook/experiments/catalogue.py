@@ -13,7 +13,6 @@ from localbook.experiments.attacks import (
     TROPICAL_ATTACK_DEEP,
     TROPICAL_ATTACK_DIGITS,
 )
-from localbook.experiments.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.comparisons import (
     BOUNDARIES,
     BP_FREE_CIFAR10,
@@ -32,16 +31,19 @@ from localbook.experiments.comparisons import (
     SGR_REGIME_VECTORS,
     SGR_SHARES,
 )
-from localbook.experiments.convex_training import CONVEX_TRAINING
-from localbook.experiments.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.harness import Experiment, Setting
-from localbook.experiments.li2 import LI2
-from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
-from localbook.experiments.quadratic import QUADRATIC, QUADRATIC_CIRCLE
-from localbook.experiments.representational_geometry import DIGITS as REPRESENTATIONS_DIGITS
-from localbook.experiments.representational_geometry import (
-    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+from localbook.experiments.neighbours import (
+    CONVEX_TRAINING,
+    DYNAMICAL_STABILITY,
+    FINALMLP,
+    FINALMLP_MOVIELENS,
+    LI2,
+    QUADRATIC,
+    QUADRATIC_CIRCLE,
+    REPRESENTATIONS_DIGITS,
+    REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
 
 PROFILES = ("quick", "cpu", "gpu")

@@ -121,6 +121,8 @@ def _rename(whole: ET.Element, names: list[str]) -> None:
     salt = salt_of(_text(whole))
     new = {name: f"{salt}-{number:x}" for number, name in enumerate(names)}
     for element in whole.iter():
+        if element.get("id") not in new:  # such as that of an image, which nothing refers to
+            element.attrib.pop("id", None)
         for key, value in element.attrib.items():
             if key == "id":
                 element.set(key, new[value])

@@ -7,11 +7,9 @@ import numpy as np
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
-from localbook.tropical.hull import faces
 from localbook.tropical.points import Span, affine_span
 from localbook.tropical.polynomials.algebra import TropicalPolynomial
-from localbook.tropical.polynomials.subdivision import dual_subdivision
-from localbook.tropical.tolerance import TOLERANCE
+from localbook.tropical.polynomials.subdivision import Subdivision, dual_subdivision
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,8 @@ class PolyhedralComplex:
 
         At a vertex of a curve, or an edge or ray in space, the sum of |e_i - e_j|·u over the pieces
         there vanishes, u the unit direction from it into the piece [1]_. Returned is the greatest
-        length of these sums, each divided by the sum of its |e_i - e_j|.
+        length of these sums, each divided by the sum of its |e_i - e_j|. Edges hardly longer than
+        rounding have no direction to rely on, and may spoil it.
 
         References
         ----------
@@ -144,13 +143,13 @@ def polyhedral_complex(polynomial: TropicalPolynomial) -> PolyhedralComplex:
         row[cell] = 1
     rank = span.coordinates.shape[1]
     shared = np.triu(corner @ corner.T, 1)  # two cells have a facet in common, or a smaller face
-    sources, rays, on = _rays(span, corner)
+    rays, on = _rays(span, dual, len(polynomial))
     first, second = dual.edges.T
     cells_of, rays_of = corner[:, first] & corner[:, second], on[:, first] & on[:, second]
     return PolyhedralComplex(
         vertices=dual.points,
         edges=np.argwhere((shared >= rank) & (rank > 1)),
-        sources=sources,
+        sources=np.array([cell for cell, _ in dual.rim], dtype=np.intp),
         rays=rays,
         lineality=np.linalg.svd(span.basis)[0][:, rank:].T,
         pieces=tuple(
@@ -162,19 +161,13 @@ def polyhedral_complex(polynomial: TropicalPolynomial) -> PolyhedralComplex:
     )
 
 
-def _rays(span: Span, corner: Indices) -> tuple[Indices, Floats, Indices]:
-    """Return the cells that have a side in a facet of the polytope, its normals, its corners."""
-    rank, count = span.coordinates.shape[1], corner.shape[1]
-    sources, rays, on = [], [], []
-    for facet in faces(span.coordinates, span.noise) if rank > 1 else []:
-        heights = span.coordinates @ facet.normal
-        near = heights >= heights[facet.corners].min() - 4 * max(TOLERANCE.contact, span.noise)
-        for cell in np.flatnonzero((corner & near).sum(axis=1) >= rank):
-            sources.append(cell)
-            rays.append(span.basis @ facet.normal)
-            on.append(corner[cell] & near)
-    return (
-        np.array(sources, dtype=np.intp),
-        np.reshape(rays, (-1, len(span.basis))),
-        np.reshape(np.array(on, dtype=np.intp), (-1, count)),
-    )
+def _rays(span: Span, dual: Subdivision, count: int) -> tuple[Floats, Indices]:
+    """Return the outward normals of the sides on the rim, and which monomials are their corners."""
+    rays, on = np.zeros((len(dual.rim), len(span.basis))), np.zeros((len(dual.rim), count), np.intp)
+    for number, (cell, side) in enumerate(dual.rim):
+        corners = span.coordinates[side]
+        normal = np.linalg.svd(corners - corners.mean(axis=0))[2][-1]
+        inward = (span.coordinates[dual.cells[cell]] - corners.mean(axis=0)).sum(axis=0) @ normal
+        rays[number] = span.basis @ (normal if inward < 0 else -normal)
+        on[number, side] = 1
+    return rays, on

@@ -29,11 +29,15 @@ class Subdivision:
         hypersurface. If the exponents span less than R^d, the nearest such point to the origin.
     edges : int array, shape (e, 2)
         The edges of the cells: pairs of monomials that tie along a facet of the hypersurface.
+    rim : tuple of (int, int array)
+        The sides of cells that lie in the boundary of the Newton polytope: the cell, and the
+        corners of the side. Empty if the exponents span a line only.
     """
 
     cells: tuple[Indices, ...]
     points: Floats
     edges: Indices
+    rim: tuple[tuple[int, Indices], ...]
 
 
 def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
@@ -69,7 +73,8 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
     height = float(np.abs(lift).max())
     largest = float(np.abs(coefficients).max())
     if height <= TOLERANCE.contact * largest:
-        upper, edges = _one_cell(span)
+        upper, edges, sides = _one_cell(span)
+        rim = [(0, side.corners) for side in sides]
         slopes = np.zeros((1, span.coordinates.shape[1]))
     else:
         noise = max(span.noise, TOLERANCE.rounding * largest / height)
@@ -77,11 +82,13 @@ def dual_subdivision(polynomial: TropicalPolynomial) -> Subdivision:
         above = [f for f in found if f.normal[-1] > TOLERANCE.contact]
         upper = [f.corners for f in above]
         edges = _edges(upper, found)
+        others = [f.corners for f in found if f.normal[-1] <= TOLERANCE.contact]
+        rim = _rim(upper, others, span.coordinates.shape[1])
         slopes = np.array([-f.normal[:-1] / f.normal[-1] for f in above]) * height
     if span.coordinates.shape[1] == 2:
         upper = [_counter_clockwise(span.coordinates, c) for c in upper]
     points = -(slopes + slope[:-1]) @ span.basis.T / span.size
-    return Subdivision(tuple(upper), points, edges)
+    return Subdivision(tuple(upper), points, edges, tuple(rim))
 
 
 def essential(polynomial: TropicalPolynomial) -> TropicalPolynomial:
@@ -95,15 +102,32 @@ def essential(polynomial: TropicalPolynomial) -> TropicalPolynomial:
     )
 
 
-def _one_cell(span: Span) -> tuple[list[Indices], Indices]:
-    """Return the only cell and its edges, for lifted points on one plane."""
+def _one_cell(span: Span) -> tuple[list[Indices], Indices, list[Face]]:
+    """Return the only cell, its edges and its sides, for lifted points on one plane."""
     corners = extreme_points(span.coordinates)
     rank = span.coordinates.shape[1]
     if rank == 0:
-        return [corners], np.zeros((0, 2), dtype=np.intp)
+        return [corners], np.zeros((0, 2), dtype=np.intp), []
     if rank == 1:
-        return [corners], np.sort(corners)[None]
-    return [corners], _edges([corners], faces(span.coordinates, span.noise))
+        return [corners], np.sort(corners)[None], []
+    sides = faces(span.coordinates, span.noise)
+    return [corners], _edges([corners], sides), sides
+
+
+def _rim(cells: list[Indices], others: list[Indices], rank: int) -> list[tuple[int, Indices]]:
+    """Return what upper faces have in common with others, if it has one dimension less."""
+    cells_of: dict[int, list[int]] = {}
+    for number, cell in enumerate(cells if rank > 1 else []):
+        for corner in cell.tolist():
+            cells_of.setdefault(corner, []).append(number)
+    found = set()
+    for other in others:
+        common: dict[int, list[int]] = {}
+        for corner in other.tolist():
+            for number in cells_of.get(corner, []):
+                common.setdefault(number, []).append(corner)
+        found |= {(n, tuple(sorted(side))) for n, side in common.items() if len(side) >= rank}
+    return [(number, np.array(side)) for number, side in sorted(found)]
 
 
 def _edges(cells: list[Indices], sides: list[Face]) -> Indices:

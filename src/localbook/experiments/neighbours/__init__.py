@@ -1,0 +1,25 @@
+"""Experiments of neighbours that take more room than their own file has."""
+
+from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
+from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
+from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
+from localbook.experiments.neighbours.li2 import LI2
+from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.neighbours.representational_geometry import (
+    DIGITS as REPRESENTATIONS_DIGITS,
+)
+from localbook.experiments.neighbours.representational_geometry import (
+    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+)
+
+__all__ = [
+    "CONVEX_TRAINING",
+    "DYNAMICAL_STABILITY",
+    "FINALMLP",
+    "FINALMLP_MOVIELENS",
+    "LI2",
+    "QUADRATIC",
+    "QUADRATIC_CIRCLE",
+    "REPRESENTATIONS_DIGITS",
+    "REPRESENTATIONS_PHOTOGRAPHS",
+]
