@@ -80,6 +80,11 @@ def test_every_chapter_of_the_street_is_a_paper_of_the_map():
         assert path.stem in SLUGS
 
 
+def test_chapters_stand_in_the_order_of_their_streets():
+    chapters = re.findall(r"file: book/neighbours/([\w-]+)", (book.ROOT / "_toc.yml").read_text())
+    assert chapters == ["index", *(slug for slug in SLUGS if slug in chapters)]
+
+
 def test_the_picture_loads_one_file_of_this_book_and_nothing_else(parts):
     assert Map(parts[0]).loads == ["../../_static/neighbours.js"]
     assert (book.ROOT / "book" / "_static" / "neighbours.js").is_file()
