@@ -1,7 +1,7 @@
 """Networks."""
 
 from localbook.arrays import Box
-from localbook.tropical.networks.blocks import BlockMatrix, backward, product, spread
+from localbook.tropical.networks.blocks import BlockMatrix, backward, product
 from localbook.tropical.networks.from_onnx import from_onnx
 from localbook.tropical.networks.from_torch import as_network, from_torch
 from localbook.tropical.networks.network import ReLUNetwork
@@ -18,6 +18,5 @@ __all__ = [
     "from_torch",
     "plane_through",
     "product",
-    "spread",
     "window",
 ]

@@ -30,9 +30,9 @@ class Block:
     def _overlap(self) -> bool:
         return len(np.unique(self.rows)) < self.rows.size
 
-    def add_product(self, columns: Floats, out: Floats, absolute: bool) -> None:
+    def add_product(self, columns: Floats, out: Floats) -> None:
         """Add the block times ``columns`` (width, m) to ``out`` (k, m)."""
-        weight = np.abs(self.weight) if absolute else self.weight
+        weight = self.weight
         places, many = self.columns.shape[1], columns.shape[1]
         step = max(1, AT_ONCE // max(1, max(weight.shape) * many))
         for k in range(0, places, step):
@@ -61,12 +61,17 @@ class BlockMatrix:
     blocks: tuple[Block, ...]
     rest: Any
 
-    def product(self, columns: Floats, absolute: bool = False) -> Floats:
-        """Return the matrix, or its absolute values, times ``columns`` (width, m)."""
-        out: Floats = (abs(self.rest) if absolute else self.rest) @ columns
+    def product(self, columns: Floats) -> Floats:
+        """Return the matrix times ``columns`` (width, m)."""
+        out: Floats = self.rest @ columns
         for block in self.blocks:
-            block.add_product(columns, out, absolute)
+            block.add_product(columns, out)
         return out
+
+    def __abs__(self) -> "BlockMatrix":
+        """Return a matrix of no negative entry that is nowhere less than |self|."""
+        blocks = tuple(Block(b.rows, b.columns, np.abs(b.weight)) for b in self.blocks)
+        return BlockMatrix(self.shape, blocks, abs(self.rest))
 
     @cached_property
     def transposed(self) -> "BlockMatrix":
@@ -117,13 +122,6 @@ Matrix = Floats | BlockMatrix
 def product(weight: Matrix, columns: Floats) -> Floats:
     """Return weight @ columns (k, m), columns (width, m)."""
     return weight.product(columns) if isinstance(weight, BlockMatrix) else weight @ columns
-
-
-def spread(weight: Matrix, columns: Floats) -> Floats:
-    """Return at least |weight| @ columns (k, m), where columns >= 0: how errors add up."""
-    if isinstance(weight, BlockMatrix):
-        return weight.product(columns, absolute=True)
-    return np.abs(weight) @ columns
 
 
 def backward(weight: Matrix, columns: Floats) -> Floats:

@@ -60,17 +60,20 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     >>> class Net(torch.nn.Module):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self.conv = torch.nn.Conv2d(1, 1, 3, padding=1)
-    ...         self.head = torch.nn.Linear(4, 3)
+    ...         self.conv = torch.nn.Conv2d(1, 4, 3, padding=1)
+    ...         self.head = torch.nn.Linear(16, 3)
     ...     def forward(self, x):
     ...         x = torch.relu(self.conv(x)) + x
     ...         return self.head(torch.nn.functional.max_pool2d(x, 2).flatten(1))
-    >>> _ = torch.manual_seed(0)
+    >>> _ = torch.manual_seed(1)
     >>> net, images = Net().eval(), torch.randn(3, 1, 4, 4)
+
+    Its boundary on the plane through three images:
+
+    >>> network = tropical.from_torch(net, input_shape=(1, 4, 4))
     >>> plane = tropical.plane_through(*images)
-    >>> on_plane = plane.restrict(tropical.from_torch(net, (1, 4, 4)))
-    >>> boundary = tropical.decision_boundary(on_plane, ((-9, 9), (-9, 9)))
-    >>> len(boundary.segments) > 0
+    >>> boundary = tropical.decision_boundary(plane.restrict(network), ((-9, 9), (-9, 9)))
+    >>> len(boundary.segments) > 100
     True
     """
     _check_mode(model)

@@ -1,6 +1,7 @@
 """A ReLU network as plain float64 arrays: what every exact computation here starts from."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
-from localbook.tropical.networks.blocks import BlockMatrix, Matrix, product, spread
+from localbook.tropical.networks.blocks import BlockMatrix, Matrix, product
 from localbook.tropical.tolerance import TOLERANCE
 
 AT_ONCE = 2**23
@@ -103,6 +104,11 @@ class ReLUNetwork:
         """The number of hidden neurons, without those that only pass a value on."""
         return sum(int(np.count_nonzero(slope != 1)) for slope in self.slopes)
 
+    @cached_property
+    def magnitudes(self) -> tuple[Any, ...]:
+        """The absolute values of the weights: how errors add up."""
+        return tuple(map(abs, self.weights))
+
     def __call__(self, x: ArrayLike) -> Floats:
         """Return the outputs (N, classes) at the points x (N, n)."""
         points = np.asarray(x, dtype=np.float64)
@@ -129,8 +135,9 @@ class ReLUNetwork:
     def _pattern(self, hidden: Floats) -> NDArray[np.bool_]:
         size = np.abs(hidden)  # of all terms added up, whatever their signs
         found = [np.zeros((len(hidden), 0), dtype=np.bool_)]
-        for w, b, s in zip(self.weights[:-1], self.biases[:-1], self.slopes, strict=True):
-            hidden, size = _applied(w, hidden) + b, spread(w, size.T).T + np.abs(b)
+        for k, (b, s) in enumerate(zip(self.biases[:-1], self.slopes, strict=True)):
+            hidden = _applied(self.weights[k], hidden) + b
+            size = _applied(self.magnitudes[k], size) + np.abs(b)
             active = hidden > TOLERANCE.inactive * size
             gain = np.where(active, 1, s)
             hidden, size = hidden * gain, size * np.abs(gain)

@@ -9,7 +9,8 @@ from localbook.arrays import Box, Floats, Indices
 from localbook.errors import ConfigError
 from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.regions.cells import layers_of
-from localbook.tropical.regions.ties import ties_on_square
+from localbook.tropical.regions.lines import ties_by_lines
+from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.regions.wide import ties_by_tiles
 
 if TYPE_CHECKING:
@@ -89,13 +90,21 @@ def decision_boundary(
     """
     view, network = window(box, as_network(model))
     network = comparable(network, level)
-    found = ties_by_tiles(network) if _wide(network) else ties_on_square(layers_of(network))
+    found = _ties(network)
     return DecisionBoundary(
         segments=np.ascontiguousarray(view.place(found.ends).transpose(2, 1, 0)),
         classes=found.classes,
         tied=tuple(view.place(area).T for area in found.areas),
         tied_classes=found.area_classes,
     )
+
+
+def _ties(network: ReLUNetwork) -> Ties:
+    if _wide(network):
+        return ties_by_tiles(network)
+    layers = layers_of(network)
+    found = ties_by_lines(*layers) if len(layers) == network.classes == 2 else None
+    return found or ties_on_square(layers)
 
 
 def _wide(network: ReLUNetwork) -> bool:

@@ -10,6 +10,7 @@ from localbook.arrays import Box, Floats, Indices, Masks
 from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.points import same_points
 from localbook.tropical.regions.cells import cut_layer, layers_of, square_cell
+from localbook.tropical.regions.lines import regions_by_lines
 from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.tolerance import TOLERANCE
 
@@ -118,9 +119,11 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
     network = as_network(model)
     view, on_square = window(box, network)
     first, *layers = layers_of(on_square)
-    cells = square_cell(first)
-    for layer in layers:
-        cells = cut_layer(cells, layer)
+    cells = regions_by_lines(first, *layers) if len(layers) == 1 else None
+    if cells is None:
+        cells = square_cell(first)
+        for layer in layers:
+            cells = cut_layer(cells, layer)
     slopes = cells.maps[:2] / view.half[:, None, None]
     intercepts = cells.maps[2] - np.tensordot(view.centre, slopes, axes=1)
     return LinearRegions(

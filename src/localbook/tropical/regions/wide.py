@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import ReLUNetwork, backward, product, spread
+from localbook.tropical.networks import ReLUNetwork, backward, product
 from localbook.tropical.regions.cells import Layer
 from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.tolerance import TOLERANCE
@@ -181,9 +181,10 @@ def _forwards(
     doubt = np.zeros_like(value)
     size = np.abs(first) @ (np.abs(tiles.centre) + tiles.half) + np.abs(bias)
     ranges = []
-    for weight, bias, slopes in zip(
-        network.weights[1:], network.biases[1:], network.slopes, strict=True
-    ):
+    for weight, magnitude, bias, slopes in zip(
+        network.weights[1:], network.magnitudes[1:], network.biases[1:], network.slopes,
+        strict=True,
+    ):  # fmt: skip
         ranges.append(_ranges(value, tilt, doubt, size, tiles))
         below = slopes[:, None]
         largest = ranges[-1].largest(below)
@@ -195,7 +196,7 @@ def _forwards(
         value, *tilt = np.split(product(weight, np.hstack(inside)), 3, axis=1)
         value += bias[:, None]
         doubts = [np.abs(share) * doubt + off, largest]
-        doubt, size = np.split(spread(weight, np.hstack(doubts)), 2, axis=1)
+        doubt, size = np.split(product(magnitude, np.hstack(doubts)), 2, axis=1)
         size += np.abs(bias)[:, None]
     ranges.append(_ranges(value, tilt, doubt, size, tiles))
     return ranges, value, (tilt[0], tilt[1]), doubt, TOLERANCE.rounding * size
@@ -255,9 +256,10 @@ def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) ->
     zonotope = np.eye(3)  # what 1, u and the neurons that stay are, of 1, u and their own numbers
     small: list[Layer] = []
     slopes = np.ones(2)  # of what the next layer reads
-    for weight, bias, below in zip(
-        network.weights[1:], network.biases[1:], network.slopes, strict=True
-    ):
+    for weight, magnitude, bias, below in zip(
+        network.weights[1:], network.magnitudes[1:], network.biases[1:], network.slopes,
+        strict=True,
+    ):  # fmt: skip
         value = maps @ zonotope
         reach = np.abs(value[:, 1:]).sum(axis=1)
         ranges = Ranges(value[:, 0] - reach, value[:, 0] + reach)
@@ -284,7 +286,7 @@ def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) ->
         passed[stay, kept + 1 + np.arange(len(stay))] = 1 - below[stay]
         maps = product(weight, passed)
         maps[:, 0] += bias
-        size = spread(weight, largest[:, None])[:, 0] + np.abs(bias)
+        size = product(magnitude, largest[:, None])[:, 0] + np.abs(bias)
     value = maps @ zonotope
     top = value[:, 0].argmax()
     lead, slack = value[top] - value, TOLERANCE.rounding * (size + size[top])
