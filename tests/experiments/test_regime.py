@@ -81,7 +81,7 @@ def test_networks_side_by_side_learn_what_each_learns_alone(method: str, strides
 
     quick = setting("sgr-regime-digits", "quick")
     chosen = replace(
-        quick, methods=(method,), widths=(4, 4), strides=strides, train=40, seeds=3, tuning_seeds=1,
+        quick, methods=(method,), widths=(8, 8), strides=strides, train=40, seeds=3, tuning_seeds=1,
         schedule=replace(quick.schedule, epochs=3, batch_size=20),
     )  # fmt: skip
     found = []
