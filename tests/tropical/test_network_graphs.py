@@ -208,6 +208,7 @@ def test_products_in_blocks_are_products(transposed):
     rng = np.random.default_rng(0)
     right, left = rng.normal(size=(full.shape[1], 4)), rng.normal(size=(len(full), 4))
     np.testing.assert_allclose(product(matrix, right), full @ right, atol=1e-12)
+    assert product(matrix, right[:, :0]).shape == (len(full), 0)
     np.testing.assert_allclose(product(abs(matrix), right), np.abs(full) @ right, atol=1e-12)
     np.testing.assert_allclose(backward(matrix, left), full.T @ left, atol=1e-12)
 

@@ -32,13 +32,12 @@ class Block:
 
     def add_product(self, columns: Floats, out: Floats) -> None:
         """Add the block times ``columns`` (width, m) to ``out`` (k, m)."""
-        weight = self.weight
         places, many = self.columns.shape[1], columns.shape[1]
-        step = max(1, AT_ONCE // max(1, max(weight.shape) * many))
+        step = max(1, AT_ONCE // max(1, max(self.weight.shape) * many))
         for k in range(0, places, step):
             here = slice(k, k + step)
-            taken = columns[self.columns[:, here]].reshape(weight.shape[1], -1)
-            product = (weight @ taken).reshape(len(weight), -1, many)
+            taken = columns[self.columns[:, here]]  # (c, some places, m)
+            product = np.tensordot(self.weight, taken, axes=1)
             if self._overlap:  # rows that differ at one place are the same at another
                 for p in range(product.shape[1]):
                     out[self.rows[:, k + p]] += product[:, p]
