@@ -186,3 +186,19 @@ def test_without_the_package_the_sentence_names_it(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(ConfigError, match=r"pip install 'localbook\[onnx\]'"):
         from_onnx(tmp_path / "network.onnx")
+
+
+def test_what_the_reference_cannot_run_leads_to_from_torch(tmp_path):
+    grouped = model(
+        [1, 4, 3, 3],
+        [
+            node("ConvTranspose", "x w", "a", group=2),
+            node("Relu", "a", "b"),
+            node("Flatten", "b", "c"),
+            node("MatMul", "c v", "y"),
+        ],
+        w=normal(4, 2, 2, 2),
+        v=normal(64, 2),
+    )
+    with pytest.raises(ConfigError, match="to from_torch"):
+        read(grouped, tmp_path)
