@@ -79,8 +79,8 @@ def _compare(network: ReLUNetwork, model: Any, given: Any, shape: list[int]) -> 
         except Exception as error:  # it has no errors of its own
             raise ConfigError(
                 f"ONNX's own reference, with which the network is compared, fails ({error}), as "
-                "that of onnx 1.23 does for transposed convolutions in groups: give the PyTorch model "
-                "that the file was made from to from_torch."
+                "that of onnx 1.23 does for transposed convolutions in groups: give the PyTorch "
+                "model that the file was made from to from_torch."
             ) from error
         expected = np.ravel(out)
         scores = network(point.reshape(1, -1))[0]
