@@ -1,14 +1,8 @@
-"""Hidden layers: their measures beside slow ones, the descent beside a theorem, the claims."""
-
-from itertools import permutations
+"""Hidden layers: the clusters, the descent beside a theorem, the claims."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from sklearn.linear_model import Ridge
 
 from localbook import local, runs
 from localbook.errors import ConfigError
@@ -58,51 +52,6 @@ def test_points_lie_around_their_centres_and_splits_differ_by_noise_only():
     assert np.square(away).sum(1).mean() == pytest.approx(QUICK.noise**2, rel=0.1)
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
-@given(hnp.arrays(float, (6, 3), elements=st.floats(-3, 3).map(lambda v: round(v, 2))))
-def test_parallelism_is_the_best_mean_cosine_over_all_pairings(R):
-    t = np.array([1.0, -1, -1, 1, 1, -1])
-    best = -1.0
-    for order in permutations([1, 2, 5]):
-        v = [R[i] - R[j] for i, j in zip([0, 3, 4], order, strict=True)]
-        lengths = [np.linalg.norm(a) or 1.0 for a in v]
-        cosines = [
-            v[i] @ v[j] / lengths[i] / lengths[j] for i in range(3) for j in range(3) if i != j
-        ]
-        best = max(best, float(np.mean(cosines)))
-    assert geometry.parallelism(R, t) == pytest.approx(best, abs=1e-9)
-
-
-def test_measures_know_a_cube_and_a_simplex():
-    bits = geometry.draw(CLEAN, 0)["test"].bits
-    y, cluster = bits[:, 0], np.arange(8)
-    assert geometry.parallelism(bits, y) == pytest.approx(1)
-    assert geometry.parallelism(np.eye(8), y) == pytest.approx(0, abs=1e-9)
-    assert geometry.ccgp(bits, cluster, y) == 1
-    assert geometry.ccgp(np.eye(8), cluster, y) <= 0.5
-    assert geometry.inherited(np.outer(y, [2.0, -1.0, 0.0]), y) == pytest.approx(1)
-    assert geometry.inherited(bits, y) == pytest.approx(1 / 3)
-    assert geometry.inherited(np.ones((8, 2)), y) == 0
-
-
-def test_generalisation_across_conditions_is_that_of_a_library_s_ridge_regression():
-    rng = np.random.default_rng(0)
-    cluster = np.repeat(np.arange(6), 5)
-    R, t = (
-        rng.normal(size=(6, 4))[cluster] + 0.5 * rng.normal(size=(30, 4)),
-        1.0 - 2 * (cluster % 2),
-    )
-    found = []
-    for up in (0, 2, 4):
-        for down in (1, 3, 5):
-            out = (cluster == up) | (cluster == down)
-            alpha = 20 * R[~out].var(0).mean()
-            machine = Ridge(alpha=alpha).fit(R[~out], t[~out])
-            found.append(np.mean(np.sign(machine.predict(R[out])) == t[out]))
-    assert geometry.ccgp(R, cluster, t) == pytest.approx(np.mean(found))
-    assert 0.2 < np.mean(found) < 0.9
-
-
 @pytest.mark.parametrize(
     ("activation", "kernel"),
     [
@@ -129,6 +78,11 @@ def test_from_a_small_start_a_flat_half_remembers_and_nothing_else_does(activati
     features = torch.tensor(np.linalg.cholesky(kernel(y[:, 0].numpy()) + 1e-9 * np.eye(8)))
     (expected,) = local.linear_cka([features], [y, x])
     assert found[-1]["cka"] == pytest.approx(expected.tolist(), abs=0.02)
+
+
+def test_its_measures_are_those_of_the_part_below():
+    for name in ("parallelism", "ccgp", "inherited"):
+        assert getattr(geometry, name) is getattr(local, name)
 
 
 def test_an_odd_layer_without_biases_cannot_hold_an_even_target():
@@ -188,10 +142,6 @@ def test_bad_input_is_refused_in_one_sentence():
         geometry.network((3, 4, 1), "sine", seed=0)
     with pytest.raises(ConfigError, match="unknown target 'parity'; choose of bit"):
         geometry.targets(bits, "parity")
-    with pytest.raises(ConfigError, match="two to six of each class"):
-        geometry.parallelism(bits, np.array([1.0] + [-1] * 7))
-    with pytest.raises(ConfigError, match="two of each"):
-        geometry.ccgp(bits, np.arange(8) // 4, np.repeat([1.0, -1], 4))
     with pytest.raises(ConfigError, match="at least 11 inputs"):
         geometry.Setting(QUICK.tasks, 1, inputs=8)
     with pytest.raises(ConfigError, match=r"structure in \[0, 1\]"):

@@ -40,6 +40,7 @@ from localbook.experiments.neighbours import (
     LI2,
     QUADRATIC,
     QUADRATIC_CIRCLE,
+    REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
 )
@@ -77,7 +78,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "convex-training": CONVEX_TRAINING,
     "finalmlp": FINALMLP,
     "finalmlp-movielens": FINALMLP_MOVIELENS,
-    "representational-geometry": neighbours.representational_geometry.CLUSTERS,
+    "representational-geometry": REPRESENTATIONS_CLUSTERS,
     "representational-geometry-digits": REPRESENTATIONS_DIGITS,
     "representational-geometry-photographs": REPRESENTATIONS_PHOTOGRAPHS,
     "dynamical-stability": DYNAMICAL_STABILITY,

@@ -31,10 +31,8 @@ class Minimum:
     ----------
     eigenvalues : ndarray (r,)
         Of H, rising, those that are not zero.
-    trace : float
-        Their sum.
-    top : float
-        The largest of them, λ_max.
+    trace, top : float
+        Their sum, and the largest of them, λ_max.
 
     Raises
     ------
@@ -51,9 +49,7 @@ class Minimum:
     def __init__(self, gradients: ArrayLike) -> None:
         g = np.asarray(gradients, dtype=float)
         if g.ndim != 2 or not np.isfinite(g).all() or not g.any():
-            raise ConfigError(
-                f"gradients of shape {g.shape}: give finite numbers (n, p), not all zero."
-            )
+            raise ConfigError(f"gradients {g.shape}: give finite numbers (n, p), not all zero.")
         self._lengths = np.square(g).sum(axis=1)
         values, vectors = np.linalg.eigh(g @ g.T / len(g))
         kept = values > 1e-12 * values[-1]
@@ -92,8 +88,7 @@ class Minimum:
         most = 2 / (1 - 1 / batch) / self.top
         if np.isinf(batch):
             return most
-        share = brentq(lambda part: excess(part * most), 0.0, 1 - 1e-9, xtol=1e-14)
-        return float(share * most)
+        return float(most * brentq(lambda part: excess(part * most), 0.0, 1 - 1e-9, xtol=1e-14))
 
 
 def _check(batch: float) -> None:
@@ -103,12 +98,7 @@ def _check(batch: float) -> None:
 
 @dataclass(eq=False)
 class Diagonal:
-    """Diagonal linear networks f(x) = Σ_j a_j b_j x_j, one for each of R step sizes.
-
-    Attributes
-    ----------
-    a, b : ndarray (R, d)
-    """
+    """Diagonal linear networks f(x) = Σ_j a_j b_j x_j with a, b (R, d), for R step sizes."""
 
     a: Floats
     b: Floats
@@ -136,15 +126,14 @@ class Diagonal:
 class Chain:
     """Modules h_l = max(W_l h_{l-1}, 0) with linear heads f_l = a_l · h_l, for R step sizes.
 
-    One module is a two-layer ReLU network.
-
     Attributes
     ----------
     w : list of ndarray (R, m_l, m_{l-1})
+        One module is a two-layer ReLU network.
     a : list of ndarray (R, m_l)
     local : bool
-        Whether each module has a loss of its own, from which nothing flows back into those before
-        it. Otherwise the last head's loss trains all of them, and the other heads rest.
+        Whether each module learns by its own head's loss alone, of which nothing flows back to
+        those before. Otherwise the last head's loss trains all of them, and the other heads rest.
     """
 
     w: list[Floats]
@@ -185,28 +174,21 @@ class Chain:
                 self.a[i] = self.a[i] - eta / len(x) * (h[i + 1] @ r[i][:, :, None])[:, :, 0]
 
     def gradients(self, x: Floats, k: int) -> list[Floats]:
-        """Return, for each module of network k, the gradients (N, p_l) of what trains it.
-
-        That is f_l if the modules are ``local``, and the last f otherwise.
-        """
+        """Return ∇f (N, p_l) by each module of network k: of its own f_l if local, or the last."""
         one = Chain([w[k : k + 1] for w in self.w], [a[k : k + 1] for a in self.a], self.local)
         h, found = one._layers(x), [np.zeros((len(x), 0))] * len(self.w)
         for i, s in one._back(h, [np.ones((1, len(x)))] * len(self.w)):
-            by_w = s[0].T[:, :, None] * h[i][0].T[:, None]  # (N, m, m_in)
-            found[i] = by_w.reshape(len(x), -1)
-            if self._judged(i):
-                found[i] = np.hstack([found[i], h[i + 1][0].T])
+            by_w = (s[0].T[:, :, None] * h[i][0].T[:, None]).reshape(len(x), -1)  # (N, m · m_in)
+            found[i] = np.hstack([by_w, h[i + 1][0].T]) if self._judged(i) else by_w
         return found
 
     def norms(self, k: int) -> tuple[float, float]:
         """Return √d Σ|a_j| ‖w_j‖ of the first module, and ½ Σ (‖w_j‖² + d a_j²), no smaller.
 
-        The first is √d times the path norm. The second is the mean of tr H of a two-layer network
-        over inputs on the sphere of radius √d.
+        √d times the path norm; and a two-layer network's mean tr H on the sphere of radius √d.
         """
         a, w = self.a[0][k], self.w[0][k]
-        d = w.shape[1]
-        lengths = np.linalg.norm(w, axis=1)
+        d, lengths = w.shape[1], np.linalg.norm(w, axis=1)
         return float(np.sqrt(d) * np.abs(a) @ lengths), float((lengths @ lengths + d * a @ a) / 2)
 
 
@@ -235,11 +217,10 @@ def train(
     rates : sequence of R floats
     batch : float
         ``np.inf`` is gradient descent on all samples.
-    steps, seed : int
+    steps, seed, looks : int
+        It yields ``looks`` times, at equal distances, the last time at the end.
     noise : float
         The standard deviation of what is added to the labels, drawn anew at every step.
-    looks : int
-        How often it yields, at equal distances, the last time at the end.
 
     Yields
     ------
@@ -262,9 +243,8 @@ def train(
     for t in range(1, steps + 1):
         some = slice(None) if np.isinf(batch) else rng.integers(len(x), size=int(batch))
         eta = full * min(1.0, 4 * t / steps)
+        labels = y[some] + (noise * rng.normal(size=len(y[some])) if noise else 0)
         with np.errstate(over="ignore", invalid="ignore"):
-            net.step(
-                x[some], y[some] + (noise * rng.normal(size=len(y[some])) if noise else 0), eta
-            )
+            net.step(x[some], labels, eta)
         if t in seen:
             yield t, eta[:, 0]

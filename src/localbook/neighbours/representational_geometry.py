@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,22 +21,18 @@ from torch.nn import functional as F
 
 from localbook.arrays import Floats, Indices, Row
 from localbook.errors import ConfigError
-from localbook.experiments.harness import Experiment, Job, each_seed
 from localbook.fit import fit, mlp
-from localbook.local import linear_cka
+from localbook.local import ccgp, inherited, linear_cka, parallelism
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
     "Clusters",
     "Setting",
-    "ccgp",
     "draw",
     "geometry",
-    "inherited",
     "looks",
     "network",
-    "parallelism",
     "targets",
 ]
 
@@ -227,56 +223,6 @@ def _logistic(scores: Tensor, t: Tensor) -> Tensor:
     return F.softplus(-t * scores).mean()
 
 
-def parallelism(R: Floats, t: Floats) -> float:
-    """Return the parallelism score of a dichotomy t (P,) of -1 and 1 in a layer R (P, m).
-
-    Conditions of both classes are paired, and it is the mean cosine of the differences, for the
-    pairing where it is largest (bernardi2020geometry). There are (P/2)! pairings.
-    """
-    up, down = R[t > 0], R[t < 0]
-    if not 2 <= len(up) == len(down) <= 6:
-        raise ConfigError(f"{len(up)} and {len(down)} conditions: give two to six of each class.")
-    best = -1.0
-    for order in permutations(range(len(down))):
-        v = up - down[list(order)]
-        v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-300)
-        cosines = v @ v.T
-        best = max(best, (cosines.sum() - np.trace(cosines)) / (len(v) * (len(v) - 1)))
-    return float(best)
-
-
-def ccgp(R: Floats, cluster: Indices, t: Floats) -> float:
-    """Return the cross-condition generalisation performance of a dichotomy (bernardi2020geometry).
-
-    A ridge regression learns from points R (N, m) of all clusters but one of each class, and is
-    tested on these two; the mean accuracy over all choices. t (N,) is -1 or 1. Its penalty, as
-    large as the features' mean variance, keeps it from following the noise within clusters.
-    """
-    up, down = np.unique(cluster[t > 0]), np.unique(cluster[t < 0])
-    if min(len(up), len(down)) < 2:
-        raise ConfigError("leaving out a cluster of each class needs two of each.")
-    found = []
-    for pair in product(up, down):
-        out = np.isin(cluster, pair)
-        mean, level = R[~out].mean(0), t[~out].mean()
-        x = R[~out] - mean
-        penalty = max(len(x) * x.var(0).mean(), 1e-300) * np.eye(x.shape[1])
-        w = np.linalg.solve(x.T @ x + penalty, x.T @ (t[~out] - level))
-        found.append((((R[out] - mean) @ w + level) * t[out] > 0).mean())
-    return float(np.mean(found))
-
-
-def inherited(R: Floats, t: Floats) -> float:
-    """Return the mean over neurons of the squared correlation of R (P, m) with a target t (P,).
-
-    1 where every neuron is a copy of the target; neurons that do not vary are left out.
-    """
-    r, t = R - R.mean(0), t - t.mean()
-    length = np.square(r).sum(0)
-    on = length > 1e-12 * max(length.max(), 1e-300)
-    return float(np.mean(np.square(t @ r[:, on]) / length[on]) / (t @ t)) if on.any() else 0.0
-
-
 @torch.no_grad()
 def geometry(net: nn.Sequential, test: Clusters, target: str, structure: float) -> Row:
     """Return alignments, parallelism, CCGP and inheritance of the hidden layer, to four digits.
@@ -297,41 +243,3 @@ def geometry(net: nn.Sequential, test: Clusters, target: str, structure: float) 
     found = np.concatenate([alignment.numpy(), np.mean(each, axis=0)])
     keys = ("with_target", "with_input", "parallelism", "ccgp", "inherited")
     return {key: round(float(value), 4) for key, value in zip(keys, found, strict=True)}
-
-
-def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
-    """Train one activation on all tasks: the first task's numbers, and all rows."""
-    setting, splits = job.setting, job.splits(seed)
-    rows = []
-    for target, structure, gain in setting.tasks:
-        train, test = splits["train"], splits["test"]
-        x = torch.tensor(train.points(structure), dtype=torch.float32)
-        t = torch.tensor(targets(train.bits, target)[train.cluster], dtype=torch.float32)
-        net = network((x.shape[1], setting.width, t.shape[1]), job.method, gain=gain, seed=seed)
-        found = looks(
-            net, x, t, partial(geometry, net, test, target, structure), losses=setting.losses,
-            every=1, steps=setting.steps, batch_size=len(x), lr=setting.lr, seed=seed,
-        )  # fmt: skip
-        rows += [{"target": target, "structure": structure, "gain": gain} | row for row in found]
-    return {k: rows[1][k] for k in ("with_target", "with_input")} | {"step": rows[1]["step"]}, rows
-
-
-_FIRST = ("bit", 0.0, 1.0)
-_TASKS = (
-    _FIRST,
-    *(("bit", s, 1.0) for s in (0.33, 0.67, 1.0)),
-    *(("xor", s, 1.0) for s in (0.33, 0.67, 1.0)),
-    ("two bits", 0.0, 1.0),
-    *(("bit", 0.0, gain) for gain in (0.1, 3.0, 10.0, 30.0)),
-)
-CLUSTERS = Experiment(
-    {
-        "quick": Setting(
-            (_FIRST, ("xor", 1.0, 1.0)), 2, ("tanh", "relu", "linear", "clamp"), steps=100
-        ),
-        "cpu": Setting(_TASKS, 10),
-    },
-    each_seed(measured),
-    draw=draw,
-)
-"""Clusters with tunable structure, targets and gains."""

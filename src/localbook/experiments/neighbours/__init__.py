@@ -6,6 +6,9 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
+    CLUSTERS as REPRESENTATIONS_CLUSTERS,
+)
+from localbook.experiments.neighbours.representational_geometry import (
     DIGITS as REPRESENTATIONS_DIGITS,
 )
 from localbook.experiments.neighbours.representational_geometry import (
@@ -20,6 +23,7 @@ __all__ = [
     "LI2",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
+    "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
 ]

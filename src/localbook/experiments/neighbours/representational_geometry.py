@@ -1,4 +1,4 @@
-"""The alignments of hidden layers with images and their labels, on digits and on photographs."""
+"""What hidden layers take over of targets and inputs: on clusters, digits and photographs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,47 @@ from localbook.experiments.harness import Experiment, Job, each_seed, fewer_imag
 from localbook.local import linear_cka
 
 geometry = neighbours.representational_geometry
+
+
+def on_clusters(job: Job, seed: int) -> tuple[Row, list[Row]]:
+    """Train one activation on all tasks: the first task's numbers, and all rows."""
+    setting, splits = job.setting, job.splits(seed)
+    rows = []
+    for target, structure, gain in setting.tasks:
+        train, test = splits["train"], splits["test"]
+        x = torch.tensor(train.points(structure), dtype=torch.float32)
+        t = torch.tensor(geometry.targets(train.bits, target)[train.cluster], dtype=torch.float32)
+        net = geometry.network(
+            (x.shape[1], setting.width, t.shape[1]), job.method, gain=gain, seed=seed
+        )
+        found = geometry.looks(
+            net, x, t, partial(geometry.geometry, net, test, target, structure),
+            losses=setting.losses, every=1, steps=setting.steps, batch_size=len(x), lr=setting.lr,
+            seed=seed,
+        )  # fmt: skip
+        rows += [{"target": target, "structure": structure, "gain": gain} | row for row in found]
+    return {k: rows[1][k] for k in ("with_target", "with_input")} | {"step": rows[1]["step"]}, rows
+
+
+_FIRST = ("bit", 0.0, 1.0)
+_TASKS = (
+    _FIRST,
+    *(("bit", s, 1.0) for s in (0.33, 0.67, 1.0)),
+    *(("xor", s, 1.0) for s in (0.33, 0.67, 1.0)),
+    ("two bits", 0.0, 1.0),
+    *(("bit", 0.0, gain) for gain in (0.1, 3.0, 10.0, 30.0)),
+)
+CLUSTERS = Experiment(
+    {
+        "quick": geometry.Setting(
+            (_FIRST, ("xor", 1.0, 1.0)), 2, ("tanh", "relu", "linear", "clamp"), steps=100
+        ),
+        "cpu": geometry.Setting(_TASKS, 10),
+    },
+    each_seed(on_clusters),
+    draw=geometry.draw,
+)
+"""Clusters with tunable structure, targets and gains."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +128,7 @@ def look(chain: Sequence[nn.Module], x: Tensor, t: Tensor) -> Row:
     }
 
 
-def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
+def on_images(job: Job, seed: int) -> tuple[Row, list[Row]]:
     """Train one activation for the parity of the class, and for all classes."""
     setting: ImageSetting = job.setting
     train = DeviceImages(job.sets["train"])
@@ -110,7 +151,7 @@ def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
 _SMALL: dict[str, Any] = {"seeds": 2, "methods": ("tanh", "relu"), "images": (300, None, 100)}
 DIGITS = Experiment(
     {"quick": ImageSetting("digits", **_SMALL), "cpu": ImageSetting("digits", 10)},
-    each_seed(measured),
+    each_seed(on_images),
     fewer_images,
 )
 PHOTOGRAPHS = Experiment(
@@ -125,6 +166,6 @@ PHOTOGRAPHS = Experiment(
             losses=(0.3, 0.1),
         ),
     },
-    each_seed(measured),
+    each_seed(on_images),
     fewer_images,
 )

@@ -8,6 +8,7 @@ from localbook.local.diagnostics.alignment import (
     error_budget,
     telescope,
 )
+from localbook.local.diagnostics.conditions import ccgp, inherited, parallelism
 from localbook.local.diagnostics.discord import Discord, accuracy, discord
 from localbook.local.diagnostics.early_exit import EarlyExit, early_exit
 from localbook.local.diagnostics.probes import activations, linear_probe
@@ -23,11 +24,14 @@ __all__ = [
     "accuracy",
     "activations",
     "alignment",
+    "ccgp",
     "discord",
     "early_exit",
     "error_budget",
+    "inherited",
     "linear_cka",
     "linear_probe",
     "match_neurons",
+    "parallelism",
     "telescope",
 ]
