@@ -4,26 +4,42 @@ Which samples a neuron sees is its pattern, a chamber of the hyperplanes x_k·u 
 chamber the network is linear in its weights. So with one block v for each pattern and each sign of
 the output weight, held in its chamber, training with weight decay is a group lasso. All patterns
 come from the zonotope whose generators are the samples. ADMM, the sampled convex program and the
-robust version are reconstructed from the papers' abstracts and openings; the loss is split off, so
-that one small Cholesky factor serves all steps at any ρ, and the active set is ours.
+robust version are reconstructed from the papers' abstracts and openings; that ADMM splits the loss
+off, too, and the active set are ours.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
-from localbook.arrays import Floats, Indices, Masks
+from localbook.arrays import Floats, Masks
 from localbook.errors import ConfigError, TrainingError
-from localbook.tropical import ReLUNetwork, Zonotope, linear_regions
+from localbook.splitting import Splitting
+from localbook.tropical import ReLUNetwork, linear_regions, most_patterns, sampled_patterns
+from localbook.tropical import activation_patterns as patterns
 
-Prox = Callable[[Floats, float], Floats]
+__all__ = [
+    "Blocks",
+    "admm",
+    "corners",
+    "improving",
+    "lower_bound",
+    "most_patterns",
+    "patterns",
+    "reach",
+    "robust",
+    "robust_patterns",
+    "sampled_convex_program",
+    "sampled_patterns",
+    "solve",
+    "with_ones",
+    "worst_hinge",
+]
 
 
 def with_ones(x: ArrayLike) -> Floats:
@@ -32,33 +48,6 @@ def with_ones(x: ArrayLike) -> Floats:
     if inputs.ndim != 2 or not inputs.size or not np.isfinite(inputs).all():
         raise ConfigError(f"inputs of shape {inputs.shape}: give finite numbers (n, inputs).")
     return np.column_stack([inputs, np.ones(len(inputs))])
-
-
-def patterns(X: ArrayLike) -> Masks:
-    """Return all patterns D_i = 1[X u > 0] (P, n) of samples (n, d): a zonotope's chambers."""
-    samples = np.asarray(X, dtype=float)
-    return Zonotope(samples, np.zeros(samples.shape[-1])).chambers()
-
-
-def most_patterns(n: int, r: int) -> int:
-    """Return 2 Σ_{k<r} C(n - 1, k), the number of patterns of n samples in general position."""
-    return 2 * sum(comb(n - 1, k) for k in range(r))
-
-
-def sampled_patterns(X: Floats, count: int, seed: int) -> Masks:
-    """Return ``count`` different patterns of Gaussian directions (count, n), in random order.
-
-    A ConfigError says that 200,000 directions do not have that many.
-    """
-    rng = np.random.default_rng(seed)
-    found = np.zeros((0, len(X)), dtype=bool)
-    for _ in range(20):
-        more = rng.normal(size=(10_000, X.shape[1])) @ X.T > 0
-        both = np.concatenate([found, more])
-        found = both[np.sort(np.unique(both, axis=0, return_index=True)[1])]
-        if len(found) >= count:
-            return found[:count]
-    raise ConfigError(f"only {len(found)} patterns were met, not {count}: take patterns(X).")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,108 +80,19 @@ class Blocks:
     def network(self) -> ReLUNetwork:
         """Return the neurons (v/√‖v‖, ±√‖v‖) as a network whose second score is zero."""
         root = np.sqrt(np.linalg.norm(self.v, axis=1))
-        w = self.v[root > 0] / root[root > 0, None]
-        out = (self.e * root)[root > 0]
+        w, out = self.v[root > 0] / root[root > 0, None], (self.e * root)[root > 0]
         if not len(w):
             w, out = np.zeros((1, self.v.shape[1])), np.zeros(1)
         return ReLUNetwork((w[:, :-1], np.stack([out, 0 * out])), (w[:, -1], np.zeros(2)))
 
 
-@dataclass(eq=False)
-class _Splitting:
-    """ADMM on blocks: u = v (group norm), G u = s >= 0 (chambers), F u = r (loss)."""
-
-    X: Floats  # (n, d)
-    D: Masks  # (m, n)
-    e: Floats  # (m,)
-    prox: Prox
-    beta: float
-    rho: float
-    v: Floats = field(init=False)
-    s: Floats = field(init=False)
-    r: Floats = field(init=False)
-    duals: list[Floats] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.v, self.s = np.zeros((len(self.D), self.X.shape[1])), np.zeros(self.D.shape)
-        self.r = np.zeros(len(self.X))
-        self.duals = [self.v, self.s, self.r]  # scaled: the λ, ν of the paper
-        self.factor()
-
-    def factor(self) -> None:
-        # (2D - I)² = I, so I + GᵀG is the same block I + XᵀX for all: with Woodbury's identity
-        # only a matrix (n, n) has to be factored, and a step is linear in the number of blocks.
-        self.signs, self.signed = 2.0 * self.D - 1, self.e[:, None] * self.D
-        self.inverse = np.linalg.inv(np.eye(self.X.shape[1]) + self.X.T @ self.X)
-        inner = (self.X @ self.inverse @ self.X.T) * (self.signed.T @ self.signed)
-        self.cholesky = cho_factor(np.eye(len(self.X)) + inner)
-
-    def sums(self, u: Floats) -> Floats:
-        """Return F u (n,), the outputs if every block is in its chamber."""
-        out: Floats = np.einsum("nd,nd->n", self.signed.T @ u, self.X)
-        return out
-
-    def steps(self, count: int, relax: float = 1.0) -> None:
-        (a, b, c), limit = self.duals, self.beta / self.rho
-        for _ in range(count):
-            right = self.v - a + (self.signs * (self.s - b) + self.signed * (self.r - c)) @ self.X
-            right = right @ self.inverse
-            inner = cho_solve(self.cholesky, self.sums(right), check_finite=False)
-            u = right - (self.signed * inner) @ self.X @ self.inverse
-            old = self.v, self.s, self.r
-            new = u, self.signs * (u @ self.X.T), self.sums(u)
-            z, side, out = (
-                relax * x + (1 - relax) * was + dual
-                for x, was, dual in zip(new, old, (a, b, c), strict=True)
-            )
-            length = np.sqrt(np.einsum("md,md->m", z, z))
-            self.v = z * (1 - limit / np.maximum(length, limit))[:, None]
-            self.s, self.r = np.maximum(side, 0), self.prox(out, self.rho)
-            a, b, c = z - self.v, side - self.s, out - self.r
-        self.duals = [a, b, c]
-        now = self.v, self.s, self.r
-        self.primal = _apart(new, now) / _apart(now)
-        self.dual = _apart(now, old) / _apart(self.duals)
-
-    def balance(self) -> None:
-        """Change ρ so that both residuals fall alike (Boyd et al. 2011, section 3.4.1)."""
-        change = float(np.clip(np.sqrt(self.primal / self.dual), 0.2, 5))
-        if not 1 / 1.5 < change < 1.5:
-            self.rho *= change
-            self.duals = [dual / change for dual in self.duals]
-
-    def only(self, kept: Indices, D: Masks, e: Floats) -> None:
-        """Keep some blocks, and begin others at zero."""
-        a, b, c = self.duals
-        self.v, a = (np.pad(x[kept], ((0, len(D)), (0, 0))) for x in (self.v, a))
-        self.s, b = (np.pad(x[kept], ((0, len(D)), (0, 0))) for x in (self.s, b))
-        self.D, self.e = np.concatenate([self.D[kept], D]), np.append(self.e[kept], e)
-        self.duals = [a, b, c]
-        self.factor()
-
-    def blocks(self, *, inside: bool = False) -> Blocks:
-        """Return those that are not zero, each moved to the nearest point of its chamber or not."""
-        on = self.v.any(axis=1)
-        v = self.v[on]
-        if inside:
-            for G, u in zip(self.signs[on][:, :, None] * self.X, v, strict=True):
-                u += nnls(G.T, -u)[0] @ G
-        return Blocks(v, self.e[on])
-
-
-def _apart(one: Sequence[Floats], other: Sequence[Floats] | None = None) -> float:
-    pairs = zip(one, other or [0.0 * x for x in one], strict=True)
-    return float(np.sqrt(sum(np.square(x - y).sum() for x, y in pairs))) + 1e-12
-
-
-def _start(X: Floats, y: Floats, D: Masks, beta: float, rho: float) -> _Splitting:
+def _start(X: Floats, y: Floats, D: Masks, beta: float, rho: float) -> Splitting:
     if X.ndim != 2 or y.shape != X.shape[:1] or D.shape[1:] != y.shape or not len(D):
         raise ConfigError(f"X {X.shape}, y {y.shape}, D {D.shape}: give (n, d), (n,) and (P, n).")
     if not (beta > 0 and rho > 0 and np.isfinite(X).all() and np.isfinite(y).all()):
         raise ConfigError(f"beta={beta} and rho={rho} must be positive, and the data finite.")
-    e = np.repeat([1.0, -1.0], len(D))
     squares = lambda r, rho: (rho * r + y) / (rho + 1)  # noqa: E731 (the prox of ½‖r - y‖²)
-    return _Splitting(X, np.concatenate([D, D]), e, squares, beta, rho)
+    return Splitting(X, np.vstack([D, D]), np.repeat([1.0, -1.0], len(D)), squares, beta, rho)
 
 
 def admm(X: Floats, y: Floats, D: Masks, beta: float, *, rho: float) -> Iterator[Blocks]:
@@ -203,7 +103,7 @@ def admm(X: Floats, y: Floats, D: Masks, beta: float, *, rho: float) -> Iterator
     state = _start(X, y, D, beta, rho)
     while True:
         state.steps(1)
-        yield state.blocks()
+        yield Blocks(*state.nonzero())
 
 
 def improving(X: Floats, y: Floats, D: Masks, beta: float) -> Iterator[tuple[Blocks, Floats]]:
@@ -213,14 +113,14 @@ def improving(X: Floats, y: Floats, D: Masks, beta: float) -> Iterator[tuple[Blo
     Then those with the most violated constraints of the dual are added, and zero ones dropped.
     """
     n, state, known = len(y), _start(X, y, D, beta, rho=0.1), {row.tobytes() for row in D}
-    all_D, all_e, best, least = state.D, state.e, state.blocks(), np.inf
+    all_D, all_e, best, least = state.D, state.e, Blocks(*state.nonzero()), np.inf
     state.steps(40, relax=1.7)
     state.only(np.argsort(-np.linalg.norm(state.v, axis=1))[: 6 * n], D[:0], all_e[:0])
     while True:
         for _ in range(5):
             state.steps(20, relax=1.7)
             state.balance()
-        now, z = state.blocks(), y - state.r
+        now, z = Blocks(*state.nonzero()), y - state.r
         if (objective := now.objective(X, y, beta)) < least:
             best, least = now, objective
         yield best, z
@@ -248,9 +148,8 @@ def reach(X: Floats, D: Masks, z: Floats, beta: float) -> tuple[Floats, Floats]:
     projected onto the chamber: a small non-negative least squares. Zero stands for at most beta.
     """
     c, G = (D * z) @ X, (2.0 * D - 1)[:, :, None] * X
-    large = np.linalg.norm(c, axis=1) > beta
     up, down = np.zeros(len(D)), np.zeros(len(D))
-    for i in np.flatnonzero(large):
+    for i in np.flatnonzero(np.linalg.norm(c, axis=1) > beta):
         up[i], down[i] = nnls(G[i].T, -c[i])[1], nnls(G[i].T, c[i])[1]
     return up, down
 
@@ -261,8 +160,7 @@ def lower_bound(X: Floats, y: Floats, D: Masks, beta: float, z: Floats) -> float
     The dual is max ½‖y‖² - ½‖z - y‖² where |zᵀ(X u)_+| <= β for all ‖u‖ <= 1: any residual ``z``
     (n,) is feasible once made smaller by what it violates.
     """
-    worst = float(np.max(reach(X, D, z, beta)))
-    limit = beta / worst if worst > beta else 1.0
+    limit = beta / max(beta, float(np.max(reach(X, D, z, beta))))
     z = z * np.clip(z @ y / max(float(z @ z), 1e-300), -limit, limit)
     return float(0.5 * (y @ y - np.square(z - y).sum()))
 
@@ -314,24 +212,18 @@ def robust(x: Floats, labels: Floats, eps: float, beta: float, *, steps: int) ->
     """Return the network of the robust convex program: the worst hinge loss over each box.
 
     The mean of max (1 - y f)_+ over boxes of inputs (n, k) with labels -1 and 1, plus β Σ ‖v_i‖.
-    For a block that keeps its pattern on all boxes, x·v - ε‖v‖₁ is what the worst corner gives, so
-    the constraints of the paper are the plain ones of all corners.
+    Where a block keeps its pattern on a box, the paper's x·v - ε‖v‖₁ is that of the worst corner.
     """
     if set(np.unique(labels)) - {-1.0, 1.0} or labels.shape != x.shape[:1]:
         raise ConfigError(f"labels {labels.shape}: give one for each input, -1 or 1.")
+    X = with_ones(corners(x, eps).reshape(-1, x.shape[1]))
     sides = np.repeat(labels, 2 ** x.shape[1])
-    state = _start(
-        with_ones(corners(x, eps).reshape(-1, x.shape[1])),
-        sides,
-        robust_patterns(x, eps),
-        beta,
-        rho=0.01,
-    )
+    state = _start(X, sides, robust_patterns(x, eps), beta, rho=0.01)
     state.prox = partial(_worst_hinge_prox, sides.reshape(len(x), -1))
     for _ in range(steps // 20):
         state.steps(20, relax=1.7)
         state.balance()
-    return state.blocks(inside=True)
+    return Blocks(*state.nonzero(inside=True))
 
 
 def _worst_hinge_prox(sides: Floats, r: Floats, rho: float) -> Floats:

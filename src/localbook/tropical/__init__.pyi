@@ -76,11 +76,14 @@ from .tolerance import TOLERANCE, Tolerance
 from .zonotopes import (
     Zonotope,
     ZonotopeHull,
+    activation_patterns,
     exact_vertices,
     halfspaces,
     hausdorff,
     hull_of_zonotopes,
+    most_patterns,
     reduce_order,
+    sampled_patterns,
 )
 
 __all__ = [
@@ -111,6 +114,7 @@ __all__ = [
     "Zonotope",
     "ZonotopeHull",
     "accuracy",
+    "activation_patterns",
     "class_blind",
     "class_distribution",
     "class_uniform",
@@ -145,6 +149,7 @@ __all__ = [
     "magnitude_masks",
     "masked",
     "minkowski_sum",
+    "most_patterns",
     "nearest_boundary",
     "neuron_costs",
     "paper_branches",
@@ -159,6 +164,7 @@ __all__ = [
     "rational_pieces",
     "reduce_order",
     "reduced_branches",
+    "sampled_patterns",
     "snip",
     "ticket_trainer",
     "tropical_attack",
