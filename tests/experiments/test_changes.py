@@ -83,7 +83,7 @@ def test_a_network_without_batch_norm():
     net = changed(QUICK, ["model.norm=none", "widths=3,4", "strides=1,2"]).model.build(1, 10, 0)
     assert [type(part).__name__ for part in net.local_modules[0]] == ["Conv2d", "ReLU"]
     assert net.local_modules[0][0].bias is not None
-    with pytest.raises(ConfigError, match=r"must be Literal\['batch', 'none'\]"):
+    with pytest.raises(ConfigError, match=r"must be Literal\['batch', 'group', 'none'\]"):
         changed(QUICK, ["norm=layer"])
 
 

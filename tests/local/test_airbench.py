@@ -78,7 +78,7 @@ def test_every_rule_gives_gradients_and_sgr_agrees_with_finite_differences(path)
     x, y = images(6), torch.arange(6)
     net = isolated_airbench(images=x, width=2, seed=0).double()
     x = x.double()
-    for rule in (BP(), PlainLocal(), SGR(0.1, derivative=path)):
+    for rule in (BP(), PlainLocal(), SGR(0.1, "squared", path)):
         net.zero_grad()
         rule.gradients(net, x, y)
         for name, parameter in net.named_parameters():
