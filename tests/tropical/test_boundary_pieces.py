@@ -182,10 +182,13 @@ def test_level_sets_of_one_output():
 @given(small_integer_networks(classes=(2, 3)), st.integers(0, 2**32))
 def test_the_nearest_point_is_on_the_boundary_and_nothing_on_it_is_nearer(network, seed):
     point = np.random.default_rng(seed).uniform(-2, 2, size=2)
+    refused = ""
     try:
         found = nearest_boundary(network, point, reach=0.5)
     except GeometryError as error:
-        assert "there is no boundary" in str(error)  # noqa: PT017
+        refused = str(error)
+    if refused:
+        assert "there is no boundary" in refused
         corners = decision_boundary(network, ((-99, 99), (-99, 99)))
         assert not len(corners.segments)
         assert not corners.tied
