@@ -16,6 +16,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import ConfigError, LocalbookError, TrainingError
+from localbook.files import whole
 from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.join import DiedError, joined
@@ -166,7 +167,9 @@ def _child(rank: int, task: _Task) -> None:
             )
     except LocalbookError as error:
         text = json.dumps({"kind": type(error).__name__, "text": str(error)})
-        (task.folder / f"{rank}.error").write_text(text, encoding="utf-8")
+        # Whole or not at all: a neighbour's death may end this process while it writes.
+        with whole(task.folder / f"{rank}.error") as partial:
+            partial.write_text(text, encoding="utf-8")
         raise SystemExit(1) from None
     if rank == 0:
         _write(task.folder, trained)
