@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad
 
-from localbook.errors import ConfigError
-
 Letters = tuple[str, ...]
 Arrays = Sequence[Any]
 EPS = 1e-5  # of torch's norms
@@ -108,11 +106,7 @@ def norm(call: Call, x: Tensor, w: Tensor, b: Tensor) -> Arrays:
     letters = call.args[0]
     if letters[-len(call.over) :] == call.over:
         return torch.native_layer_norm(x, w.shape, w, b, EPS)
-    if call.over == (letters[0], *letters[2:]):
-        return torch.native_batch_norm(x, w, b, None, None, True, 0.0, EPS)
-    raise ConfigError(
-        f"a norm over {call.over} of {letters}: give the last letters, or all but the second."
-    )
+    return torch.native_batch_norm(x, w, b, None, None, True, 0.0, EPS)
 
 
 def norm_back(call: Call, delta: Tensor, x: Arrays, y: Any, *kept: Tensor) -> Arrays:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from localbook.circuits.boxes import BOXES
 from localbook.errors import ConfigError
 
 Letters = tuple[str, ...]
@@ -64,6 +65,24 @@ class Box(Term):
     stride: int = 1
     padding: int = 0
     dilation: int = 1
+
+    def __post_init__(self) -> None:
+        (first, *rest), result = self.sides
+        over, letters = (
+            tuple(self.over.split()),
+            [{*"+".join(a).split("+")} for a in (first, *rest)],
+        )
+        if self.kind not in BOXES:
+            raise ConfigError(f"there is no box {self.kind!r}; choose of {', '.join(BOXES)}.")
+        if self.kind == "norm" and over not in (first[-len(over) :], (first[0], *first[2:])):
+            raise ConfigError(
+                f"a norm over '{self.over}' of '{' '.join(first)}': give the last letters, or all "
+                "but the second."
+            )
+        for k, own in enumerate(letters if self.kind == "linear" else ()):
+            others = {*"+".join(result).split("+")}.union(*letters[:k], *letters[k + 1 :])
+            if alone := own - others:
+                raise ConfigError(f"in '{self.spec}' {alone} are in one argument only.")
 
     @property
     def sides(self) -> tuple[list[Letters], Letters]:

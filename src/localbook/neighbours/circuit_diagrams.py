@@ -5,12 +5,14 @@ learned arrays named as in torch's modules. That diagrams are composed so, and w
 means, is the paper's; the notation, and how gradient and costs are read off it, are ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from localbook.circuits import COPY, SAME, Box, Term
+from localbook.errors import ConfigError
 
 __all__ = [
+    "ATTENTION",
     "attention",
     "bottleneck",
     "conv_net",
@@ -22,6 +24,18 @@ __all__ = [
 ]
 
 RELU, GELU = Box("relu"), Box("gelu")
+
+ATTENTION: Mapping[str, Term] = {
+    "queries": Box("linear", "y m, h k m -> h y k", "Q"),
+    "keys": Box("linear", "x m, h k m -> h x k", "K"),
+    "values": Box("linear", "x m, h k m -> h x k", "V"),
+    "scores": Box("linear", "h y k, h x k -> h y x"),
+    "scale": Box("scale", over="k"),
+    "softmax": Box("softmax", "h y x -> h y x", over="x"),
+    "mix": Box("linear", "h y x, h x k -> h y k"),
+    "out": Box("linear", "h y k, m' h k -> y m'", "O"),
+}
+"""The parts of :func:`attention`."""
 
 
 def perceptron() -> Term:
@@ -36,37 +50,39 @@ def convolution(stride: int = 1, padding: int = 0, dilation: int = 1) -> Term:
     return filters >> Box("add", "d i j, d -> d i j", "bias")
 
 
-def attention(*, bias: bool = False) -> Term:
+def attention(**changes: Term) -> Term:
     """Return attention of y tokens to x tokens, both of m numbers, with h heads of k.
 
-    Its learned arrays are Q, K and V (h, k, m) and O (m, h, k), and with ``bias`` q, k, v and o.
+    Its learned arrays are Q, K and V (h, k, m) and O (m, h, k).
+
+    Parameters
+    ----------
+    **changes : Term
+        Other terms for some of ``ATTENTION``, by name.
     """
-
-    def learned(spec: str, name: str, to: str) -> Term:
-        result = spec.partition("-> ")[2].replace("'", "")
-        product = Box("linear", spec, name)
-        add = Box("add", f"{result}, {to} -> {result}", name.lower())
-        return product >> add if bias else product
-
-    queries = learned("y m, h k m -> h y k", "Q", "h k")
-    keys, values = (learned("x m, h k m -> h x k", name, "h k") for name in "KV")
-    scores = Box("linear", "h y k, h x k -> h y x") >> Box("scale", over="k")
-    weights = scores >> Box("softmax", "h y x -> h y x", over="x")
-    mixed = (weights @ SAME) >> Box("linear", "h y x, h x k -> h y k")
-    heads = (SAME @ COPY) >> (queries @ keys @ values) >> mixed
-    return heads >> learned("h y k, m' h k -> y m'", "O", "m")
+    if unknown := changes.keys() - ATTENTION.keys():
+        raise ConfigError(f"attention has no {unknown}; choose of {', '.join(ATTENTION)}.")
+    part = {**ATTENTION, **changes}
+    heads = (SAME @ COPY) >> (part["queries"] @ part["keys"] @ part["values"])
+    weights = chain(part["scores"], part["scale"], part["softmax"])
+    return chain(heads, weights @ SAME, part["mix"], part["out"])
 
 
 def transformer_block() -> Term:
     """Return a block of :func:`localbook.local.small_vit` for t tokens of m numbers, f inside.
 
-    Its attention has the names of :func:`attention`, all else those of the module.
+    Its attention has the names of :func:`attention`, with q, k, v and o for the biases; all else
+    has those of the module.
     """
+    bias = {
+        name: ATTENTION[name] >> Box("add", "h y k, h k -> h y k", name[0])
+        for name in ("queries", "keys", "values")
+    } | {"out": ATTENTION["out"] >> Box("add", "y m, m -> y m", "o")}
     first, second = (
         Box("norm", "t m, m, m -> t m", f"norm{k}.weight norm{k}.bias", over="m") for k in (1, 2)
     )
     perceptron = dense("t m, f m -> t f", "mlp.0") >> GELU >> dense("t f, m' f -> t m'", "mlp.2")
-    mixed = beside(first >> COPY >> attention(bias=True), SAME, "t m")
+    mixed = beside(chain(first, COPY, attention(**bias)), SAME, "t m")
     return mixed >> beside(second >> perceptron, SAME, "t m")
 
 
