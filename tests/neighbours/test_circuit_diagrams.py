@@ -33,7 +33,7 @@ class UNetLevel(nn.Module):
 
 
 class Attention(nn.Module):
-    """By torch's own layer, whose rows are ordered as (3, heads, head size)."""
+    """By torch's own layer, which takes axes apart otherwise."""
 
     def __init__(self, m, h, k):
         super().__init__()
@@ -41,12 +41,12 @@ class Attention(nn.Module):
         self.O = nn.Parameter(torch.randn(m, h, k))
 
     def forward(self, y, x):
-        heads, _, width = self.Q.shape
-        packed = torch.cat([w.reshape(-1, width) for w in (self.Q, self.K, self.V)])
-        y, x = y.transpose(0, 1), x.transpose(0, 1)
+        heads, width = len(self.Q), self.Q.shape[-1]
+        y, x = (t.transpose(0, 1).contiguous() for t in (y, x))  # else each product copies it
+        q, k, v = (w.flatten(0, 1) for w in (self.Q, self.K, self.V))
         out, _ = F.multi_head_attention_forward(
-            y, x, x, width, heads, packed, None, None, None, False, 0.0,
-            self.O.reshape(width, -1), None,
+            y, x, x, width, heads, None, None, None, None, False, 0.0, self.O.flatten(1), None,
+            use_separate_proj_weight=True, q_proj_weight=q, k_proj_weight=k, v_proj_weight=v,
         )  # fmt: skip
         return out.transpose(0, 1)
 
