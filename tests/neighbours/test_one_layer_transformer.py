@@ -67,8 +67,8 @@ def test_every_ridge_is_interpolated_at_equal_distances():
     sums = layers.Ridges(np.array([[2, -3]]), np.array([[0.7, 0.0]]), np.array([0.1, 0.2]))
     net = layers.construct(sums, 0.01).network()
     x = points(2, 1000)
-    bends = 1 + np.count_nonzero(np.abs(net.weights[0] - [2, -3]).max(axis=1) < 1e-12)
-    knots = np.linspace(-3, 2, bends + 1 - 1)
+    bends = np.count_nonzero(np.abs(net.weights[0] - [2, -3]).max(axis=1) < 1e-12)
+    knots = np.linspace(-3, 2, bends + 2)
     expected = 0.1 + 0.7 * np.interp(x @ [2, -3], knots, np.cos(np.pi * knots))
     assert np.allclose(net(x), np.column_stack([expected, np.full(1000, 0.2)]), atol=1e-12)
 
@@ -152,7 +152,8 @@ def test_a_trained_layer_that_does_not_look_at_x_is_a_relu_network(kind):
 
 
 def test_records_repeat_and_no_layer_is_below_its_floor(tmp_path):
-    small = replace(setting(NAME, "quick"), seeds=1, steps=(120, 20))
+    kinds = ("by-position", "uniform", "no-attention")
+    small = replace(setting(NAME, "quick"), seeds=1, steps=(60, 10), methods=kinds, batch_size=64)
     once, twice = (
         [runs.read(p) for p in run(NAME, setting=small, out=tmp_path / name)] for name in "ab"
     )

@@ -89,14 +89,14 @@ class Layer(nn.Module):
         awake = w.clamp(min=0).sum(dim=2) + b > 0
         awake[0, 0] = True  # a network has one neuron at least
         out = torch.eye(n)[:, :, None] * self.second  # (scores, n, K)
-        return ReLUNetwork((w[awake], out[:, awake]), (b[awake].numpy(), np.zeros(n)))
+        parts = [part.numpy() for part in (w[awake], out[:, awake], b[awake])]
+        return ReLUNetwork((parts[0], parts[1]), (parts[2], np.zeros(n)))
 
 
 def mixing(n: int, beta: float) -> Floats:
     """Return M (n, n): by n heads of which the j-th attends to token j, a token holds M x.
 
-    M = (p - r) I + r 1 1ᵀ with the weights p = e^β / (e^β + n - 1) and r = 1 / (e^β + n - 1) does
-    not depend on x, and is invertible unless β = 0.
+    M = (p - r) I + r 1 1ᵀ, p = e^β / (e^β + n - 1), r = 1 / (e^β + n - 1), has an inverse if β ≠ 0.
     """
     p = 1 / (1 + (n - 1) * np.exp(-beta))
     M: Floats = np.full((n, n), (1 - p) / (n - 1))
