@@ -38,6 +38,7 @@ from localbook.experiments.neighbours import (
     FINALMLP,
     FINALMLP_MOVIELENS,
     LI2,
+    ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
     REPRESENTATIONS_CLUSTERS,
@@ -85,6 +86,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
+    "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
