@@ -40,7 +40,7 @@ class Setting:
 
     seeds: int = 5
     methods: tuple[str, ...] = layers.KINDS
-    sizes: tuple[tuple[int, int], ...] = ((2, 16), (2, 64), (3, 64))
+    sizes: tuple[tuple[int, int], ...] = ((2, 64), (3, 64))
     points: int = 4096
     batch_size: int = 128
     steps: tuple[int, int] = (600, 200)
