@@ -45,7 +45,7 @@ class Setting:
     sizes: tuple[tuple[int, int], ...] = ((2, 64), (3, 64))
     points: int = 4096
     batch_size: int = 128
-    steps: tuple[int, int] = (600, 200)
+    steps: tuple[int, int] = (500, 100)
     lr: float = 0.01
 
     def __post_init__(self) -> None:
