@@ -51,10 +51,9 @@ class Layer(nn.Module):
         self.q, self.k, self.v = (weights(n, 1 + n, inputs=1 + n) for _ in range(3))
         self.first, self.bias = weights(K, wide, inputs=wide), weights(K, inputs=wide)
         self.second = weights(K, inputs=K)
-        seen = torch.ones(1 + n, dtype=torch.float64)
-        seen[0 if kind == "by-position" else slice(0)] = 0
-        self.register_buffer("seen", seen * (kind != "uniform"))
-        self.register_buffer("e", torch.eye(n, dtype=torch.float64) * (kind != "no-positions"))
+        self.seen = torch.ones(1 + n, dtype=torch.float64) * (kind != "uniform")
+        self.seen[0] *= kind != "by-position"
+        self.e = torch.eye(n, dtype=torch.float64) * (kind != "no-positions")
 
     def attention(self, u: Tensor) -> Tensor:
         """Return the weights (N, heads, n, n) of tokens (N, n, 1 + n)."""
@@ -147,7 +146,7 @@ def ridges(f: Sequences, n: int, N: int, kernel: str = "korovkin") -> Ridges:
     shares = np.ones(N + 1) if kernel == "sum" else np.correlate(s, s, "full")[N:] / (s @ s)
     for axis in range(n):
         c = c * np.expand_dims(shares, [i for i in range(n + 1) if i != axis])
-    k = grid(n, np.arange(-N, N + 1))
+    k = grid(n, np.arange(-N, N + 1)).astype(np.intp)
     k = k[len(k) // 2 + 1 :]  # those before the middle are their negatives
     return Ridges(k, 2 * c[tuple(np.abs(k).T)], c[(0,) * n])
 

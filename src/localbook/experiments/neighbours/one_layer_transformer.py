@@ -69,26 +69,26 @@ def trained(job: Job, n: int, K: int) -> list[nn.Module]:
     Their losses are added, and Adam treats every weight by itself: so none knows of the others.
     """
     nets: list[nn.Module] = [layers.Layer(n, K, seed, kind=job.method) for seed in job.seeds]
-    weights, constants = stack_module_state(nets)
+    weights, _ = stack_module_state(nets)
     points = [torch.from_numpy(job.splits(seed)["train"].x[:, :n]) for seed in job.seeds]
     answers = [torch.from_numpy(layers.target(x.numpy())) for x in points]
     x, y = torch.stack(points), torch.stack(answers)  # (seeds, points, n)
     order = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(weights.values())
 
-    def out(w: Any, c: Any, x: Tensor) -> Any:
-        return functional_call(nets[0], (w, c), (x,))
+    def out(w: Any, x: Tensor) -> Any:
+        return functional_call(nets[0], w, (x,))
 
     for steps, lr in zip(job.setting.steps, (job.setting.lr, job.setting.lr / 10), strict=True):
         optimizer.param_groups[0]["lr"] = lr
         for _ in range(steps):
             at = torch.randint(x.shape[1], (job.setting.batch_size,), generator=order)
-            missed = vmap(out)(weights, constants, x[:, at]) - y[:, at]
+            missed = vmap(out)(weights, x[:, at]) - y[:, at]
             optimizer.zero_grad()
             missed.square().mean(dim=(1, 2)).sum().backward()
             optimizer.step()
     for i, net in enumerate(nets):
-        net.load_state_dict({name: part[i] for name, part in (weights | constants).items()})
+        net.load_state_dict({name: part[i] for name, part in weights.items()})
     return nets
 
 
