@@ -83,13 +83,15 @@ def test_it_contracts_alike_on_every_grid_and_jacobi_does_not(boundary):
     rates, slow = [], []
     for q in (4, 5, 6):
         n = 2**q + mg.BOUNDARIES[boundary][1]
-        W = mg.classical([(1, 1)] * q, boundary)
+        W = mg.classical([(1, 1)] * (q + (boundary == "neumann")), boundary)
         sizes = mg.errors(W, n, boundary, cycles=8)
         rates.append((sizes[8] / sizes[3]) ** (1 / 5))
-        slow.append(mg.errors(lambda f: 0.2 * f, n, boundary, cycles=24)[-1])
-    assert max(rates) < 0.4
-    assert max(rates) - min(rates) < 0.05
+        jacobi = mg.errors(lambda f: 0.2 * f, n, boundary, cycles=200)
+        slow.append(jacobi[200] / jacobi[199])
+    assert max(rates) < 0.36  # the square of the smoothing factor, 3/5
+    assert max(rates) - min(rates) < 0.02
     assert slow == sorted(slow)
+    assert slow[0] > 0.95
 
 
 @pytest.mark.parametrize("boundary", ALL)
@@ -177,7 +179,7 @@ def by_entries(a):
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
-@given(st.integers(1, 6), st.integers(0, 99), st.sampled_from([1.0, 4.0, 1e6]))
+@given(st.integers(2, 6), st.integers(0, 99), st.sampled_from([1.0, 4.0, 1e6]))
 def test_darcy_is_the_dense_solution(n, seed, contrast):
     a = np.where(np.random.default_rng(seed).random((n + 2, n + 2)) < 0.5, 1.0, contrast)
     assert np.allclose(mg.darcy(a), by_entries(a), rtol=1e-8)
@@ -189,7 +191,7 @@ def test_a_constant_coefficient_divides_the_solution_of_poissons_problem():
 
 
 @pytest.mark.parametrize(
-    "a", [np.ones((3, 4)), np.ones((2, 2)), np.zeros((5, 5)), np.full((5, 5), np.nan)]
+    "a", [np.ones((3, 4)), np.ones((3, 3)), np.zeros((5, 5)), np.full((5, 5), np.nan)]
 )
 def test_a_coefficient_that_makes_no_sense_is_refused(a):
     with pytest.raises(ConfigError, match="a square of positive numbers"):
@@ -247,7 +249,7 @@ def test_every_network_has_at_most_twenty_thousand_numbers_and_runs(method, tmp_
         setting("multigrid-darcy", "cpu"), train=8, test=4, steps=2, looks=1, seeds=1, rates=(0.01,)
     )
     record = runs.read(run("multigrid-darcy", setting=small, methods=[method], out=tmp_path)[0])
-    assert 15_000 < record.sizes["parameters"] < 21_000
+    assert 18_000 < record.sizes["parameters"] < 21_000
     assert np.isfinite(record.final[0]["coarse_first"])
 
 

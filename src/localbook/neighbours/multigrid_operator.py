@@ -95,7 +95,7 @@ class Cycle(nn.Module):
         return self._solved(0, f, None)
 
     def _solved(self, level: int, f: Tensor, u: Tensor | None) -> Tensor:
-        S, A = iter(self.S[level]), iter(self.A[level])
+        S, A = self.S[level].children(), self.A[level].children()
         before, after = self.steps[level]
         for _ in range(before):
             u = next(S)(f) if u is None else u + next(S)(f - next(A)(u))
@@ -104,16 +104,15 @@ class Cycle(nn.Module):
             return u
         R, Pi = self.R[level], self.Pi[level]
         start = (R(f - next(A)(u)), None) if self.residual else (R(f), Pi(u))
-        u = self._prolonged(level, self._solved(level + 1, *start)).add_(u)
+        u = u + self._prolonged(level, self._solved(level + 1, *start))
         for _ in range(after):
             u = u + next(S)(f - next(A)(u))
         return u
 
     def _prolonged(self, level: int, u: Tensor) -> Tensor:
-        if self.boundary != "periodic":
-            return self.P[level](u)
-        around = F.pad(u, (0, 1, 0, 1), mode="circular")
-        return self.P[level](around)[..., :-1, :-1]
+        around = self.boundary == "periodic"
+        fine: Tensor = self.P[level](F.pad(u, (0, 1, 0, 1), mode="circular") if around else u)
+        return fine[..., :-1, :-1] if around else fine
 
 
 @torch.no_grad()
@@ -145,24 +144,27 @@ class Layer(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Return the layer's functions (N, c, n, n)."""
-        out: Tensor = self.activation(self.W(u).add_(self.K(u)))
+        out: Tensor = self.activation(self.W(u) + self.K(u))
         return out
 
 
 def network(c: int, layers: int, steps: Steps, seed: int, **how: Any) -> nn.Sequential:
     """Return MgNO from one function to one: layers of c, and a last combination of them.
 
-    ``how`` are keywords of :class:`Layer` and :class:`Cycle`. Weights are drawn as torch does.
+    ``how`` are keywords of :class:`Layer` and :class:`Cycle`. Weights are drawn as torch does, and
+    lie channels last, with which a step on a processor takes two thirds of the time.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         chain = [Layer(c if k else 1, c, steps, **how) for k in range(layers)]
-        return nn.Sequential(*chain, nn.Conv2d(c, 1, 1, bias=False))
+        net = nn.Sequential(*chain, nn.Conv2d(c, 1, 1, bias=False))
+        return net.to(memory_format=torch.channels_last)
 
 
 def relative(out: Tensor, u: Tensor) -> Tensor:
     """Return the mean of ‖out - u‖ / ‖u‖ over functions (N, L, n, n); u may have one for all L."""
-    return ((out - u).flatten(2).norm(dim=2) / u.flatten(2).norm(dim=2)).mean()
+    ratios: Tensor = (out - u).flatten(2).norm(dim=2) / u.flatten(2).norm(dim=2)
+    return ratios.mean()
 
 
 def five_point(u: Tensor, boundary: str = "dirichlet") -> Tensor:
@@ -189,7 +191,8 @@ def errors(
         if boundary != "dirichlet":
             e = e - e.mean()
         sizes.append(e.norm().item())
-    return np.array(sizes) / sizes[0]
+    ratios: Floats = np.array(sizes) / sizes[0]
+    return ratios
 
 
 def _filtered(x: Floats, boundary: str, gain: Callable[[Floats, Floats], Floats]) -> Floats:
@@ -213,7 +216,8 @@ def _filtered(x: Floats, boundary: str, gain: Callable[[Floats, Floats], Floats]
 def sources(noise: Floats, boundary: str = "dirichlet", *, decay: float) -> Floats:
     """Turn noise (N, n, n) into f of mean square one whose coefficients fall like |k|^-decay."""
     f = _filtered(noise, boundary, lambda k, _: k**-decay)
-    return f / np.sqrt(np.square(f).mean())
+    f /= np.sqrt(np.square(f).mean())
+    return f
 
 
 def poisson(f: Floats, boundary: str = "dirichlet") -> Floats:
@@ -236,8 +240,8 @@ def darcy(a: Floats) -> Floats:
     Finite volumes of five points, with harmonic means of a between points.
     """
     n = len(a) - 2
-    if a.shape != (n + 2, n + 2) or n < 1 or not (np.isfinite(a).all() and a.min() > 0):
-        raise ConfigError(f"a {a.shape}: give a square of positive numbers, 3 x 3 or more.")
+    if a.shape != (n + 2, n + 2) or n < 2 or not (np.isfinite(a).all() and a.min() > 0):
+        raise ConfigError(f"a {a.shape}: give a square of positive numbers, 4 x 4 or more.")
     p, q = a[1:-1], a[:, 1:-1]
     across = 2 * p[:, 1:] * p[:, :-1] / (p[:, 1:] + p[:, :-1])  # (n, n + 1)
     down = 2 * q[1:] * q[:-1] / (q[1:] + q[:-1])  # (n + 1, n)

@@ -9,8 +9,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class Times(nn.Module):
+    """A product with a number that is not learned."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return functions of the same shape."""
+        return self.factor * x
+
+
 class Spectral(nn.Module):
-    """A product with complex weights of the lowest frequencies, from m functions to c (li2021fourier).
+    """A product with complex weights of the lowest frequencies, m functions to c (li2021fourier).
 
     Attributes
     ----------
@@ -36,7 +48,8 @@ class Spectral(nn.Module):
         out = low.new_zeros(len(f), weight.shape[2], size, size // 2 + 1)
         out[:, :, :k, :k] = torch.einsum("bixy,ioxy->boxy", low[:, :, :k, :k], weight[0])
         out[:, :, -k:, :k] = torch.einsum("bixy,ioxy->boxy", low[:, :, -k:, :k], weight[1])
-        return torch.fft.irfft2(out, s=(size, size), norm="forward")[..., :n, :n]
+        back: Tensor = torch.fft.irfft2(out, s=(size, size), norm="forward")
+        return back[..., :n, :n]
 
 
 def _beyond(x: Tensor, axis: int, extension: str) -> list[Tensor]:
