@@ -35,8 +35,7 @@ class Cycle(nn.Module):
     steps : sequence of (int, int)
         Smoothing steps of every level before and after its correction, the finest level first; the
         coarsest one has none after.
-    boundary : str
-        A key of ``BOUNDARIES``.
+    boundary : {"dirichlet", "neumann", "periodic"}
     residual : bool
         Whether R(f - A u) goes down, to a start from zero, as in the classical cycle; or else R f,
         to a start from Π u, as in the authors' code.
@@ -116,16 +115,16 @@ class Cycle(nn.Module):
 
 
 @torch.no_grad()
-def classical(steps: Steps, boundary: str = "dirichlet", *, omega: float = 0.8) -> Cycle:
+def classical(steps: Steps, boundary: str = "dirichlet") -> Cycle:
     """Return the classical V-cycle for :func:`five_point` as a ``Cycle`` of one function, float64.
 
-    S = ω/4 is a damped Jacobi step, R full weighting (times four, as A leaves out 1/h²).
+    S is Jacobi's step, damped by 4/5, and R full weighting, times four as A leaves out 1/h².
     """
     cycle = Cycle(1, 1, steps, boundary=boundary).double()
     bilinear = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
     centre = F.pad(torch.ones(1, 1), (1, 1, 1, 1))
     stencil = 5 * centre - torch.tensor([[0.0, 1, 0], [1, 1, 1], [0, 1, 0]])
-    parts = {cycle.S: omega / 4 * centre, cycle.A: stencil, cycle.R: bilinear, cycle.P: bilinear}
+    parts = {cycle.S: centre / 5, cycle.A: stencil, cycle.R: bilinear, cycle.P: bilinear}
     for part, weights in parts.items():
         for weight in part.parameters():
             weight[:] = weights
@@ -157,8 +156,8 @@ def network(c: int, layers: int, steps: Steps, seed: int, **how: Any) -> nn.Sequ
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         chain = [Layer(c if k else 1, c, steps, **how) for k in range(layers)]
-        net = nn.Sequential(*chain, nn.Conv2d(c, 1, 1, bias=False))
-        return net.to(memory_format=torch.channels_last)
+        last = nn.Conv2d(c, 1, 1, bias=False)
+        return nn.Sequential(*chain, last).to(memory_format=torch.channels_last)
 
 
 def relative(out: Tensor, u: Tensor) -> Tensor:
@@ -179,16 +178,13 @@ def five_point(u: Tensor, boundary: str = "dirichlet") -> Tensor:
 def errors(
     W: Callable[[Tensor], Tensor], n: int, boundary: str = "dirichlet", *, cycles: int
 ) -> Floats:
-    """Return ‖e_k‖ / ‖e_0‖ (cycles + 1,), where e <- e - W A e from noise (n, n).
-
-    A is :func:`five_point`. Where it does not see constants, they are taken out of e.
-    """
+    """Return ‖e_k‖ / ‖e_0‖ (cycles + 1,), where e <- e - W A e from noise; A is the stencil's."""
     e = torch.tensor(np.random.default_rng(0).normal(size=(1, 1, n, n)))
     sizes = []
     for cycle in range(cycles + 1):
         if cycle:
             e = e - W(five_point(e, boundary))
-        if boundary != "dirichlet":
+        if boundary != "dirichlet":  # A does not see constants
             e = e - e.mean()
         sizes.append(e.norm().item())
     ratios: Floats = np.array(sizes) / sizes[0]
@@ -199,13 +195,12 @@ def _filtered(x: Floats, boundary: str, gain: Callable[[Floats, Floats], Floats]
     """Multiply eigenfunctions of -Δ_h in x (N, n, n) by gain(|k|, eigenvalue), constants by 0."""
     n = x.shape[-1]
     sides = n - BOUNDARIES[boundary][1]  # 1/h
-    one = {"dirichlet": np.arange(1, n + 1), "neumann": np.arange(n)}.get(boundary)
-    k = 2 * np.abs(fft.fftfreq(n, 1 / n)) if one is None else one
+    around = 2 * np.abs(fft.fftfreq(n, 1 / n))
+    k = {"dirichlet": np.arange(n) + 1, "neumann": np.arange(n), "periodic": around}[boundary]
     value = 4 * sides**2 * np.sin(np.pi * k / (2 * sides)) ** 2
     k, value = np.hypot(k[:, None], k), value[:, None] + value
-    constant = k == 0
-    k[constant] = value[constant] = np.inf
-    weight = np.where(constant, 0.0, gain(k, value))
+    value[k == 0] = k[k == 0] = np.inf
+    weight = np.where(np.isinf(k), 0.0, gain(k, value))
     if boundary == "periodic":
         return np.real(fft.ifft2(weight * fft.fft2(x)))
     there, back = (fft.dstn, fft.idstn) if boundary == "dirichlet" else (fft.dctn, fft.idctn)
@@ -225,13 +220,13 @@ def poisson(f: Floats, boundary: str = "dirichlet") -> Floats:
     return _filtered(f, boundary, lambda _, value: value.min() / value)
 
 
-def coefficients(noise: Floats, *, low: float = 3, high: float = 12) -> Floats:
-    """Turn noise into fields a (N, n + 2, n + 2) of two values, on a grid with its boundary.
+def coefficients(noise: Floats) -> Floats:
+    """Turn noise into fields a (N, n + 2, n + 2) of 3 and 12, on a grid with its boundary.
 
-    It is where a Gaussian field of covariance (-Δ + 9)^-2 is positive that a is high.
+    It is 12 where a Gaussian field of covariance (-Δ + 9)^-2 is positive.
     """
     field = _filtered(noise, "neumann", lambda k, _: 1 / (np.pi**2 * k**2 + 9))
-    return np.where(field > 0, high, low)
+    return np.where(field > 0, 12.0, 3.0)
 
 
 def darcy(a: Floats) -> Floats:
