@@ -223,9 +223,9 @@ class Darcy(Fitting):
     """
 
     train: int = 64
-    steps: int = 360
+    steps: int = 450
     batch_size: int = 5
-    rates: tuple[float, ...] = (0.01,)
+    rates: tuple[float, ...] = (0.003, 0.01)
     layers: int = 3
     methods: tuple[str, ...] = ("mgno", "one-level", "fno", "unet", "cnn", "local")
     looks: int = 5
