@@ -222,12 +222,12 @@ class Darcy(Fitting):
         Of MgNO.
     """
 
-    train: int = 64
-    steps: int = 450
+    train: int = 40
+    steps: int = 250
     batch_size: int = 5
-    rates: tuple[float, ...] = (0.003, 0.01)
+    rates: tuple[float, ...] = (0.01,)
     layers: int = 3
-    methods: tuple[str, ...] = ("mgno", "one-level", "fno", "unet", "cnn", "local")
+    methods: tuple[str, ...] = ("mgno", "fno", "unet", "cnn", "local", "one-level")
     looks: int = 5
 
 
