@@ -223,11 +223,12 @@ class Darcy(Fitting):
     """
 
     train: int = 40
-    steps: int = 250
+    test: int = 60
+    steps: int = 200
     batch_size: int = 5
     rates: tuple[float, ...] = (0.01,)
     layers: int = 3
-    methods: tuple[str, ...] = ("mgno", "fno", "unet", "cnn", "local", "one-level")
+    methods: tuple[str, ...] = ("mgno", "fno", "unet", "local", "cnn", "one-level")
     looks: int = 5
 
 
