@@ -123,8 +123,8 @@ class Elliptic(Fitting):
 
     c: int = 4
     methods: tuple[str, ...] = (
-        "v-cycle", "other-padding", "spectral", "spectral-own", "convolutions", "released",
-        "two-levels", "one-level", "contracting", "classical-start",
+        "v-cycle", "other-padding", "spectral", "spectral-own", "convolutions", "one-level",
+        "classical-start",
     )  # fmt: skip
 
 
@@ -165,11 +165,9 @@ def linear(setting: Elliptic, method: str, boundary: str) -> nn.Module:
         return nn.Sequential(Times(least(setting)), mg.classical([(1, 1)] * setting.levels).float())
     if method == "one-level":
         cycle = [(sum(before for before, _ in cycle), 0)]
-    elif method == "two-levels":
-        cycle = [cycle[0], (setting.levels, 0)]
     elif method == "other-padding":
         padding = OTHER[boundary]
-    W = mg.Cycle(1, c, cycle, boundary=boundary, residual=method != "released", padding=padding)
+    W = mg.Cycle(1, c, cycle, boundary=boundary, padding=padding)
     return nn.Sequential(W, nn.Conv2d(c, 1, 1, bias=False))
 
 
@@ -188,7 +186,7 @@ def on_elliptic(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
     """Train one operator under Dirichlet's condition, and most kinds under the others, too."""
     s: Elliptic = job.setting
     splits, final = job.splits(seed), Row()
-    rising = job.method in ("contracting", "classical-start")
+    rising = job.method == "classical-start"
     every = job.method in ("v-cycle", "other-padding", "spectral", "spectral-own")
     for boundary in mg.BOUNDARIES if every and seed != TUNING_SEED else ("dirichlet",):
         name = "" if boundary == "dirichlet" else f"{boundary}-"
@@ -228,7 +226,7 @@ class Darcy(Fitting):
     batch_size: int = 5
     rates: tuple[float, ...] = (0.01,)
     layers: int = 3
-    methods: tuple[str, ...] = ("mgno", "fno", "unet", "local", "cnn", "one-level")
+    methods: tuple[str, ...] = ("mgno", "fno", "unet", "local", "cnn")
     looks: int = 5
 
 
@@ -261,12 +259,8 @@ def nonlinear(setting: Darcy, method: str, seed: int) -> nn.Module:
     }
     if method in others:
         return seeded(seed, others[method])
-    cycle = setting.cycle
-    if method == "one-level":
-        cycle = [(sum(before for before, _ in cycle), 0)]
-    width = 11 if method == "one-level" else 7
-    net = mg.network(width, setting.layers, cycle, seed, residual=False)  # as released
-    return seeded(seed, partial(Apart, net[:-1], width)) if method == "local" else net
+    net = mg.network(7, setting.layers, setting.cycle, seed, residual=False)  # as released
+    return seeded(seed, partial(Apart, net[:-1], 7)) if method == "local" else net
 
 
 @torch.no_grad()
