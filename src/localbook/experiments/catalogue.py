@@ -38,6 +38,8 @@ from localbook.experiments.neighbours import (
     FINALMLP,
     FINALMLP_MOVIELENS,
     LI2,
+    MULTIGRID,
+    MULTIGRID_DARCY,
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
@@ -87,6 +89,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
+    "multigrid": MULTIGRID,
+    "multigrid-darcy": MULTIGRID_DARCY,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 
