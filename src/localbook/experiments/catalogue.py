@@ -43,6 +43,7 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -85,6 +86,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
+    "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

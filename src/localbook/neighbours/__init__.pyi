@@ -5,6 +5,7 @@ from . import (
     li2,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
@@ -15,5 +16,6 @@ __all__ = [
     "li2",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]
