@@ -207,7 +207,7 @@ def test_runs_repeat(records, tmp_path):
     [
         (lambda: Scene(turns=(9, 15)), "add up to frames"),
         (lambda: Scene(side=4), "at least 8"),
-        (lambda: Scene(wander=1.5), "are probabilities"),
+        (lambda: Scene(wander=1.5), "blank and wander probabilities"),
         (lambda: Scene(noise=-1), "noise=-1"),
         (lambda: Scene().videos(0, 1), "at least one video"),
         (lambda: TSLSTM(4, 3, segments=0), "segments=0"),

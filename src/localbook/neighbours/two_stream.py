@@ -2,8 +2,8 @@
 
 A video is T moments. The appearance stream sees a frame of each, the flow stream the motion there;
 each is a network of its own, trained on frames and then frozen. Their features, side by side, are
-the rows of X (N, T, F), on which temporal models learn: those of the authors' published code, in
-words of ours. The videos are ours: in a world without borders no padding tells where a thing is.
+the rows of X (N, T, F), on which temporal models learn, as in the authors' published code. The
+videos are ours: in a world without borders no padding tells where a thing is.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Scene:
     side, frames : int
         Pixels of the world's side, and T.
     turns : tuple of int
-        It turns after so many moments at least, and at most; both add up to T, so that neither way
-        lasts longer for being the first.
+        It turns after so many moments at least, and at most; both add up to T, so that the first
+        way lasts no longer than the second.
     noise : float
         The standard deviation of every pixel, where the spot's height is between 0.5 and 1.
     blank, wander : float
@@ -61,22 +61,15 @@ class Scene:
 
     def __post_init__(self) -> None:
         first, last = self.turns
-        if first + last != self.frames or not 0 < first <= last or self.side < 8:
+        fits = 0 < first <= last == self.frames - first and self.side > 7 and self.noise >= 0
+        if not (fits and 0 <= self.blank <= 1 and 0 <= self.wander <= 1):
             raise ConfigError(
-                f"turns={self.turns} must rise from above 0 and add up to frames={self.frames}, "
-                f"and side={self.side} be at least 8."
-            )
-        if min(self.blank, self.wander, self.noise) < 0 or max(self.blank, self.wander) > 1:
-            raise ConfigError(
-                f"blank={self.blank} and wander={self.wander} are probabilities, and "
-                f"noise={self.noise} is at least 0."
+                f"{self}: let turns rise from above 0 and add up to frames, side be at least 8, "
+                "noise not negative, and blank and wander probabilities."
             )
 
     def videos(self, count: int, *seed: int) -> Samples:
-        """Return frames (count, T, 2, side, side), float32, and classes (count,), evenly.
-
-        A moment has two frames, between which the spot moves by one pixel, and their own noise.
-        """
+        """Return float32 frames (count, T, 2, side, side), two a moment a step apart, and classes."""
         if count < 1:
             raise ConfigError(f"count={count}: give at least one video.")
         rng, shape = np.random.default_rng(seed), (count, self.frames)
@@ -85,10 +78,8 @@ class Scene:
         way = np.where(np.arange(self.frames) < turn, *_ORDERS[y % 4].T[:, :, None])
         way = np.where(rng.random(shape) < self.wander, rng.integers(4, size=shape), way)
         step = _STEPS[way]  # (N, T, 2)
-        start, speed = (
-            rng.integers(self.side, size=(count, 1, 2)),
-            rng.integers(1, 3, (count, 1, 1)),
-        )
+        start = rng.integers(self.side, size=(count, 1, 2))
+        speed = rng.integers(1, 3, size=(count, 1, 1))
         place = start + speed * (np.cumsum(step, axis=1) - step)
         both = np.stack([place, place + step], axis=2)  # (N, T, 2, 2)
         away = (np.arange(self.side) - both[..., None]) % self.side
@@ -114,8 +105,8 @@ def lucas_kanade(first: Frames, second: Frames, *, window: int = 5, ridge: float
     products = (r * r, r * c, c * c, r * change, c * change)
     rr, rc, cc, rt, ct = (uniform_filter(product, size, mode="wrap") for product in products)
     rr, cc = rr + ridge, cc + ridge
-    determinant = (rr * cc - rc * rc)[..., None, :, :]
-    flow: Frames = np.stack([rc * ct - cc * rt, rc * rt - rr * ct], axis=-3) / determinant
+    flow: Frames = np.stack([rc * ct - cc * rt, rc * rt - rr * ct], axis=-3)
+    flow /= np.expand_dims(rr * cc - rc * rc, -3)
     return flow
 
 
@@ -208,7 +199,7 @@ class TemporalInception(nn.Module):
     """
 
     def __init__(
-        self, features: int, classes: int, *, hidden: int = 32, dropout: float = 0.0
+        self, features: int, classes: int, *, hidden: int = 32, dropout: float = 0
     ) -> None:
         super().__init__()
 
