@@ -69,7 +69,7 @@ class Scene:
             )
 
     def videos(self, count: int, *seed: int) -> Samples:
-        """Return float32 frames (count, T, 2, side, side), two a moment a step apart, and classes."""
+        """Return frames (count, T, 2, side, side), float32, two a moment, and classes (count,)."""
         if count < 1:
             raise ConfigError(f"count={count}: give at least one video.")
         rng, shape = np.random.default_rng(seed), (count, self.frames)
