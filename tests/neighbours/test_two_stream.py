@@ -49,8 +49,8 @@ def test_flow_is_the_ridge_regression_of_every_window(seed, window, contrast):
         assert np.allclose(flow[:, i, j], expected, atol=1e-9)
 
 
-def test_flow_follows_the_spot_and_does_not_know_its_colour():
-    part = CLEAN.videos(16, 0)
+def test_flow_follows_the_spot_without_its_colour_and_neither_way_lasts_longer():
+    part, turns = CLEAN.videos(200, 0), []
     first, second = part.x.numpy().transpose(2, 0, 1, 3, 4)
     flow = two_stream.lucas_kanade(first, second)
     assert np.array_equal(flow, two_stream.lucas_kanade(-first, -second))
@@ -61,21 +61,21 @@ def test_flow_follows_the_spot_and_does_not_know_its_colour():
     for video, y in zip(found, part.y, strict=True):
         before, after = two_stream.CLASSES[y].split(", ")[1].split("-")
         turn = int((video == WAYS[before]).all(1).sum())
-        assert 10 <= turn <= 15
+        turns.append(turn)
         assert (video[:turn] == WAYS[before]).all()
         assert (video[turn:] == WAYS[after]).all()
+    assert (min(turns), max(turns)) == (10, 15)
+    assert abs(np.mean(turns) - 25 / 2) < 0.4
 
 
-def test_classes_are_even_and_what_comes_first_does_not_last_longer():
+def test_classes_are_even_and_the_seed_decides():
     scene = replace(CLEAN, side=8)
-    part = scene.videos(8 * 150, 1)
-    assert torch.bincount(part.y).tolist() == [150] * 8
+    part = scene.videos(8 * 50, 1)
+    assert torch.bincount(part.y).tolist() == [50] * 8
     sign = part.x.flatten(1).mean(1) > 0
     assert torch.equal(sign, part.y < 4)
-    turns = scene.turns
-    assert turns[0] + turns[1] == scene.frames
-    assert not torch.equal(part.x[:8], scene.videos(8 * 150, 2).x[:8])
-    assert torch.equal(part.x, scene.videos(8 * 150, 1).x)
+    assert not torch.equal(part.x[:8], scene.videos(8 * 50, 2).x[:8])
+    assert torch.equal(part.x, scene.videos(8 * 50, 1).x)
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)
@@ -188,10 +188,9 @@ def at(records, method):
 
 
 def test_order_is_worth_what_shuffling_takes_away(records):
-    for method in ("lstm", "ts-lstm-mean"):
-        assert (at(records, method) > at(records, "two-stream") + 0.1).all()
-    assert at(records, "lstm").mean() > at(records, "lstm-shuffled").mean() + 0.1
-    slack = 3 * np.sqrt(0.25 / 100)
+    for method in ("two-stream", "lstm-shuffled"):
+        assert at(records, "lstm").mean() > at(records, method).mean() + 0.1
+    slack = 3 * np.sqrt(0.25 / 80)
     assert (at(records, "lstm-shuffled") < 0.5 + slack).all()
     assert (at(records, "rgb") < 0.25 + slack).all()
     assert (at(records, "flow") < 0.25 + slack).all()
