@@ -148,26 +148,27 @@ def seen(x: Tensor) -> dict[str, Tensor]:
     return {"rgb": x[:, :, :1], "flow": flow, "padded": x[:, :, :1]}
 
 
-@lru_cache(maxsize=64)
-def extracted(setting: TwoStream, seed: int) -> dict[tuple[int, str, str], Samples]:
-    """Return features and scores of frames, joined (N, T, F + classes), by videos, stream, split.
+@lru_cache(maxsize=1)
+def _views(setting: TwoStream, seed: int) -> dict[str, tuple[dict[str, Tensor], Samples]]:
+    return {split: (seen(part.x), part) for split, part in draw(setting, seed).items()}
+
+
+@lru_cache(maxsize=256)
+def extracted(setting: TwoStream, seed: int, videos: int, stream: str) -> dict[str, Samples]:
+    """Return a stream's features and scores of all frames, joined (N, T, F + classes), by split.
 
     All methods of a run share them.
     """
-    splits, found = draw(setting, seed), {}
-    views = {split: seen(part.x) for split, part in splits.items()}
-    used = {name for method in setting.methods if method in WAYS for name in WAYS[method].streams}
-    for n, name in product(setting.videos, sorted(used)):
-        if name == "padded" and n < setting.videos[-1]:
-            continue
-        net = frame_net(setting, name, views["train"][name][:n], splits["train"].y[:n], seed)
-        for split, part in splits.items():
-            count = n if split == "train" else len(part)
-            with torch.no_grad():
-                some = torch.split(views[split][name][:count], 50)
-                features = torch.cat([net.features(x) for x in some])
-                x = torch.cat([features, net.head(features)], dim=2)
-            found[n, name, split] = Samples(x, part.y[:count], part.source)
+    found: dict[str, Samples] = {}
+    for split, (views, part) in _views(setting, seed).items():
+        count = videos if split == "train" else len(part)
+        x, y = views[stream][:count], part.y[:count]
+        if not found:  # the first split is the one to train on
+            net = frame_net(setting, stream, x, y, seed)
+        with torch.no_grad():
+            features = torch.cat([net.features(some) for some in torch.split(x, 50)])
+            joined = torch.cat([features, net.head(features)], dim=2)
+        found[split] = Samples(joined, y, part.source)
     return found
 
 
@@ -185,10 +186,10 @@ def frame_net(
 
 def sequences(setting: TwoStream, way: Way, videos: int, seed: int) -> dict[str, Samples]:
     """Return what a method sees of each split: features or scores of its streams, side by side."""
-    found, splits = extracted(setting, seed), {}
+    found, splits = [extracted(setting, seed, videos, name) for name in way.streams], {}
     cut = slice(setting.features) if way.net else slice(setting.features, None)
     for number, split in enumerate(("train", "val", "test")):
-        parts = [found[videos, stream, split] for stream in way.streams]
+        parts = [stream[split] for stream in found]
         x = torch.cat([part.x[:, :, cut] for part in parts], dim=2)
         x = two_stream.shuffled(x, 3 * seed + number) if way.shuffled else x
         splits[split] = Samples(x, parts[0].y, parts[0].source)
