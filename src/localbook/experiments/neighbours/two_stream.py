@@ -237,12 +237,8 @@ def measured(job: Job, videos: int, candidate: Row, seed: int) -> Row:
             row["step"], _ = train(model, splits, steps=setting.steps, lr=lr, seed=seed)
         row["parameters"] = sum(p.numel() for p in model.parameters())
         net = model
-    return row | judged(net, splits)
-
-
-def judged(net: Callable[[Tensor], Tensor], splits: Mapping[str, Samples]) -> Row:
-    """Return the accuracy on every split."""
-    return {f"{name}_accuracy": round(accuracy(net, s.x, s.y), 4) for name, s in splits.items()}
+    right = {f"{name}_accuracy": accuracy(net, part.x, part.y) for name, part in splits.items()}
+    return row | {name: round(share, 4) for name, share in right.items()}
 
 
 def compared(job: Job) -> Outcome:
