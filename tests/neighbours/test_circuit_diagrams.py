@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import Bottleneck
 
 from localbook import local, plots
-from localbook.circuits import COPY, SAME, Box, Circuit, Wires, broadcast
+from localbook.circuits import COPY, SAME, Circuit, Wires, broadcast
 from localbook.errors import ConfigError
 from localbook.neighbours import circuit_diagrams as diagrams
 
@@ -183,18 +183,6 @@ def test_a_gradient_may_be_cut_where_the_picture_is_one_wire_wide(net):
 
 # Lengths of which none protects: tokens, their numbers, and heads times head size are all 16.
 LENGTHS = {"n": 2, "x": 16, "m": 16, "h": 4, "k": 4}
-MUTANTS = {
-    "queries and keys swapped": {
-        "queries": Box("linear", "y m, h k m -> h y k", "K"),
-        "keys": Box("linear", "x m, h k m -> h x k", "Q"),
-    },
-    "softmax over the queries": {"softmax": Box("softmax", "h y x -> h y x", over="y")},
-    "not divided by √k": {"scale": SAME},
-    "heads taken for head size": {"queries": Box("linear", "y m, k h m -> h y k", "Q")},
-    "output array transposed": {"out": Box("linear", "h y k, h k m' -> y m'", "O")},
-    "tokens mixed the wrong way": {"mix": Box("linear", "h y x, h y k -> h x k")},
-    "broadcast over the wrong axis": {"queries": Box("linear", "y m, h k y -> h m k", "Q")},
-}
 
 
 def self_attention(**changes):
@@ -206,13 +194,13 @@ def drawing(circuit):
 
 
 def test_mutants_of_equal_shapes_compute_something_else_and_look_different():
-    term = {"": self_attention()} | {k: self_attention(**v) for k, v in MUTANTS.items()}
+    term = {"": self_attention()} | {k: self_attention(**v) for k, v in diagrams.MUTANTS.items()}
     circuits = {k: Circuit.of(t, "n x m", LENGTHS) for k, t in term.items()}
     torch.manual_seed(0)
     weights = {n: torch.randn(256, dtype=F64) for n in "QKVO"}
     x = torch.randn(2, 16, 16, dtype=F64)
     out = {k: circuit(weights, x)[0] for k, circuit in circuits.items()}
-    for name in MUTANTS:
+    for name in diagrams.MUTANTS:
         assert out[name].shape == out[""].shape
         assert (out[name] - out[""]).abs().max() > 0.1 * out[""].abs().max()
     assert len({drawing(circuit) for circuit in circuits.values()}) == 8
@@ -220,7 +208,7 @@ def test_mutants_of_equal_shapes_compute_something_else_and_look_different():
 
 def test_labels_refuse_what_lengths_let_pass():
     wrong = diagrams.beside(
-        COPY >> diagrams.attention(**MUTANTS["broadcast over the wrong axis"]), SAME, "x m"
+        COPY >> diagrams.attention(**diagrams.MUTANTS["broadcast over m"]), SAME, "x m"
     )
     with pytest.raises(ConfigError, match="meets the axes"):
         Circuit.of(wrong, "x m", LENGTHS)
