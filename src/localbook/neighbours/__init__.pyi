@@ -8,6 +8,7 @@ from . import (
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]

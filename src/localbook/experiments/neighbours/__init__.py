@@ -16,6 +16,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.two_stream import TWO_STREAM
 
 __all__ = [
     "CONVEX_TRAINING",
@@ -31,4 +32,5 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "TWO_STREAM",
 ]
