@@ -1,4 +1,5 @@
 from . import (
+    af_kan,
     convex_training,
     dynamical_stability,
     finalmlp,
@@ -9,6 +10,7 @@ from . import (
 )
 
 __all__ = [
+    "af_kan",
     "convex_training",
     "dynamical_stability",
     "finalmlp",
