@@ -233,7 +233,7 @@ def train(
         return cosine if fall is None else float(fall ** (step // in_epoch))
 
     def optimiser(parameters: Any, lr: float) -> torch.optim.Optimizer:
-        made = torch.optim.AdamW(parameters, lr=lr, weight_decay=1e-4)
+        made = torch.optim.AdamW(parameters, lr=lr, weight_decay=1e-4, fused=True)
         schedules.append(LambdaLR(made, rate))
         return made
 
