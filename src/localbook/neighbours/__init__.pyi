@@ -1,9 +1,11 @@
 from . import (
     af_kan,
+    circuit_diagrams,
     convex_training,
     dynamical_stability,
     finalmlp,
     li2,
+    multigrid_operator,
     quadratic,
     representational_geometry,
     xor_grokking,
@@ -11,10 +13,12 @@ from . import (
 
 __all__ = [
     "af_kan",
+    "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
     "finalmlp",
     "li2",
+    "multigrid_operator",
     "quadratic",
     "representational_geometry",
     "xor_grokking",
