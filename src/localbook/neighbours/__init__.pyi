@@ -8,6 +8,7 @@ from . import (
     multigrid_operator,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "multigrid_operator",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]

@@ -16,6 +16,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.two_stream import TWO_STREAM
 
 __all__ = [
     "AF_KAN",
@@ -32,4 +33,5 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "TWO_STREAM",
 ]
