@@ -284,7 +284,7 @@ def test_the_books_benchmarks_follow_the_schema():
 
 
 def test_peers_are_asked_for_in_one_sentence_and_counted_what_we_count():
-    with pytest.raises(ConfigError, match="edge_subdivision: clone github.com/"):
+    with pytest.raises(ConfigError, match=r"edge_subdivision: clone github.com/"):
         benchmarks.run("peers")
     counts = [r for r in benchmarks.read(recorded_benchmarks() / "peers.json").rows if r.n == 1]
     assert len(counts) >= 10
