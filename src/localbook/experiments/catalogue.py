@@ -38,6 +38,8 @@ from localbook.experiments.neighbours import (
     FINALMLP,
     FINALMLP_MOVIELENS,
     LI2,
+    MULTIGRID,
+    MULTIGRID_DARCY,
     QUADRATIC,
     QUADRATIC_CIRCLE,
     REPRESENTATIONS_CLUSTERS,
@@ -85,6 +87,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,
     "li2": LI2,
+    "multigrid": MULTIGRID,
+    "multigrid-darcy": MULTIGRID_DARCY,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

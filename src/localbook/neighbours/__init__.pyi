@@ -1,18 +1,22 @@
 from . import (
+    circuit_diagrams,
     convex_training,
     dynamical_stability,
     finalmlp,
     li2,
+    multigrid_operator,
     quadratic,
     representational_geometry,
     xor_grokking,
 )
 
 __all__ = [
+    "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
     "finalmlp",
     "li2",
+    "multigrid_operator",
     "quadratic",
     "representational_geometry",
     "xor_grokking",

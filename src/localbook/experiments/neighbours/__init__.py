@@ -4,6 +4,7 @@ from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.li2 import LI2
+from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
@@ -21,6 +22,8 @@ __all__ = [
     "FINALMLP",
     "FINALMLP_MOVIELENS",
     "LI2",
+    "MULTIGRID",
+    "MULTIGRID_DARCY",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
     "REPRESENTATIONS_CLUSTERS",
