@@ -45,6 +45,7 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -89,6 +90,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "li2": LI2,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

@@ -7,6 +7,7 @@ from . import (
     multigrid_operator,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "multigrid_operator",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]

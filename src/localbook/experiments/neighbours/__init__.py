@@ -15,6 +15,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.two_stream import TWO_STREAM
 
 __all__ = [
     "CONVEX_TRAINING",
@@ -29,4 +30,5 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "TWO_STREAM",
 ]

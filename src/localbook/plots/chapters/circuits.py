@@ -34,7 +34,7 @@ class CircuitPanel:
 
     Attributes
     ----------
-    circuit : localbook.circuits.Circuit
+    circuit : Circuit
     kept : collection of Wire
         Their ribbons are coloured.
     cuts : collection of int
