@@ -1,4 +1,5 @@
 from . import (
+    af_kan,
     circuit_diagrams,
     convex_training,
     dynamical_stability,
@@ -12,6 +13,7 @@ from . import (
 )
 
 __all__ = [
+    "af_kan",
     "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
