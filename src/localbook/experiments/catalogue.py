@@ -37,6 +37,7 @@ from localbook.experiments.neighbours import (
     DYNAMICAL_STABILITY,
     FINALMLP,
     FINALMLP_MOVIELENS,
+    HYPERNETWORKS,
     LI2,
     QUADRATIC,
     QUADRATIC_CIRCLE,
@@ -84,6 +85,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "dynamical-stability": DYNAMICAL_STABILITY,
     "quadratic": QUADRATIC,
     "quadratic-circle": QUADRATIC_CIRCLE,
+    "hypernetworks": HYPERNETWORKS,
     "li2": LI2,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
