@@ -89,12 +89,12 @@ class HyperSetting:
     methods: tuple[str, ...] = (*METHODS, "hyperlight")
     data: str = "digits"
     angles: int = 9
-    rounds: int = 66
+    rounds: int = 50
     batch_size: int = 64
     widths: tuple[int, ...] = (64, 64)
-    hidden: tuple[int, ...] = (16, 64)
-    sgd_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
-    adam_rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    hidden: tuple[int, ...] = (16, 32)
+    sgd_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    adam_rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     images: tuple[int | None, int | None, int | None] = (None, None, None)
 
 
@@ -263,7 +263,7 @@ HYPERNETWORKS = Experiment(
             sgd_rates=(1e-2,),
             images=(300, 100, 200),
         ),
-        "cpu": HyperSetting(seeds=10),
+        "cpu": HyperSetting(seeds=5),
     },
     run,
     prepare=fewer_images,
