@@ -91,7 +91,7 @@ class HyperSetting:
     angles: int = 9
     rounds: int = 50
     batch_size: int = 64
-    widths: tuple[int, ...] = (64, 64)
+    widths: tuple[int, ...] = (32, 32)
     hidden: tuple[int, ...] = (16, 32)
     sgd_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     adam_rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
