@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from localbook import plots
+from localbook.circuits import COPY, SAME, Box, Circuit
 
 RNG = np.random.default_rng(0)
 ALT = "What the picture shows, in a sentence."
@@ -60,6 +61,10 @@ TILES = [[x, y] + SQUARE / 20 for x, y in product(SIDE, SIDE)]
 REGIONS = plots.RegionPanel(
     "a step", TILES, RNG.uniform(-1, 1, 400), RNG.random((30, 2, 2)), *SAMPLES
 )
+BLOCK = Circuit.of(
+    COPY >> (Box("linear", "n m, m' m -> n m'", "w") @ SAME) >> Box("add", "n m, n m -> n m"),
+    "n m", {"n": 2, "m": 3},
+)  # fmt: skip
 MAP = np.array([[1.0, 0.5], [0.25, 0.0]])
 STEPS = {
     "one": [("forward", 1), ("forward", 2), ("backward", 2), ("backward", 1)],
@@ -114,6 +119,10 @@ PICTURES = {
     "attack_panels": lambda: plots.attack_panels(ATTACK, (-1, 2, -1, 2)),
     "before_and_after": pruned,
     "boundaries_by_module": lambda: plots.boundaries_by_module(HEADS, *SAMPLES, BOX),
+    "circuits": lambda: plots.circuits({"": plots.CircuitPanel(BLOCK)}, size=(4, 3)),
+    "circuits: kept and cut": lambda: plots.circuits(
+        dict.fromkeys("ab", plots.CircuitPanel(BLOCK, BLOCK.kept(), [2])), axes=False
+    ),
     "class_map": lambda: plots.class_map(
         TILES, RNG.random((30, 2, 2)), {"3": (0.5, 0.5)}, {"an image": (0.2, 0.8)}
     ),

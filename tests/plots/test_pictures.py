@@ -12,7 +12,7 @@ from localbook.errors import ConfigError
 from tests.plots.examples import ALT, PICTURES
 
 # Drawings without axes, and panels that are named instead.
-NO_AXES = {"border_diagram", "isolation_diagram", "image_grid", "boundaries_by_module"}
+NO_AXES = {"border_diagram", "isolation_diagram", "image_grid", "boundaries_by_module", "circuits"}
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -1,4 +1,5 @@
 from . import (
+    circuit_diagrams,
     convex_training,
     dynamical_stability,
     finalmlp,
@@ -10,6 +11,7 @@ from . import (
 )
 
 __all__ = [
+    "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
     "finalmlp",

@@ -1,6 +1,7 @@
 """Pictures that explain one idea each, by the chapter that they were made for."""
 
 from localbook.plots.chapters.attacks import AttackFrame, attack_panels
+from localbook.plots.chapters.circuits import CircuitPanel, circuits
 from localbook.plots.chapters.compared import accuracy_against_price
 from localbook.plots.chapters.convergence import paths_and_losses
 from localbook.plots.chapters.dependence import dependence
@@ -26,6 +27,7 @@ from localbook.plots.chapters.zonotopes import (
 
 __all__ = [
     "AttackFrame",
+    "CircuitPanel",
     "DepthPanel",
     "DualPanel",
     "RegionPanel",
@@ -34,6 +36,7 @@ __all__ = [
     "before_and_after",
     "border_diagram",
     "boundaries_by_module",
+    "circuits",
     "class_map",
     "contours",
     "curves_and_duals",
