@@ -39,11 +39,14 @@ from localbook.experiments.neighbours import (
     FINALMLP_MOVIELENS,
     HYPERNETWORKS,
     LI2,
+    MULTIGRID,
+    MULTIGRID_DARCY,
     QUADRATIC,
     QUADRATIC_CIRCLE,
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -87,6 +90,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic-circle": QUADRATIC_CIRCLE,
     "hypernetworks": HYPERNETWORKS,
     "li2": LI2,
+    "multigrid": MULTIGRID,
+    "multigrid-darcy": MULTIGRID_DARCY,
+    "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

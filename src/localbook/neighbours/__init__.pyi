@@ -5,8 +5,10 @@ from . import (
     finalmlp,
     hypernetworks,
     li2,
+    multigrid_operator,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
@@ -17,7 +19,9 @@ __all__ = [
     "finalmlp",
     "hypernetworks",
     "li2",
+    "multigrid_operator",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]

@@ -5,6 +5,7 @@ from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
+from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
@@ -15,6 +16,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.two_stream import TWO_STREAM
 
 __all__ = [
     "CONVEX_TRAINING",
@@ -23,9 +25,12 @@ __all__ = [
     "FINALMLP_MOVIELENS",
     "HYPERNETWORKS",
     "LI2",
+    "MULTIGRID",
+    "MULTIGRID_DARCY",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "TWO_STREAM",
 ]
