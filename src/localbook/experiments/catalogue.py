@@ -33,6 +33,8 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    AF_KAN,
+    AF_KAN_MNIST,
     CONVEX_TRAINING,
     DYNAMICAL_STABILITY,
     FINALMLP,
@@ -79,6 +81,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "af-kan": AF_KAN,
+    "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,
     "finalmlp": FINALMLP,
     "finalmlp-movielens": FINALMLP_MOVIELENS,

@@ -1,4 +1,5 @@
 from . import (
+    af_kan,
     circuit_diagrams,
     convex_training,
     dynamical_stability,
@@ -13,6 +14,7 @@ from . import (
 )
 
 __all__ = [
+    "af_kan",
     "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
