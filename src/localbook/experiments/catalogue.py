@@ -33,6 +33,8 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    AF_KAN,
+    AF_KAN_MNIST,
     CONVEX_TRAINING,
     DYNAMICAL_STABILITY,
     FINALMLP,
@@ -45,6 +47,7 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
 from localbook.experiments.tickets import LOTTERY_TICKETS, LOTTERY_TICKETS_DIGITS
@@ -77,6 +80,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "af-kan": AF_KAN,
+    "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,
     "finalmlp": FINALMLP,
     "finalmlp-movielens": FINALMLP_MOVIELENS,
@@ -89,6 +94,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "li2": LI2,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
 

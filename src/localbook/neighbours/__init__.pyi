@@ -1,4 +1,5 @@
 from . import (
+    af_kan,
     circuit_diagrams,
     convex_training,
     dynamical_stability,
@@ -7,10 +8,12 @@ from . import (
     multigrid_operator,
     quadratic,
     representational_geometry,
+    two_stream,
     xor_grokking,
 )
 
 __all__ = [
+    "af_kan",
     "circuit_diagrams",
     "convex_training",
     "dynamical_stability",
@@ -19,5 +22,6 @@ __all__ = [
     "multigrid_operator",
     "quadratic",
     "representational_geometry",
+    "two_stream",
     "xor_grokking",
 ]

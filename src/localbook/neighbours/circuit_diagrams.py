@@ -13,6 +13,7 @@ from localbook.errors import ConfigError
 
 __all__ = [
     "ATTENTION",
+    "MUTANTS",
     "attention",
     "bottleneck",
     "conv_net",
@@ -36,6 +37,21 @@ ATTENTION: Mapping[str, Term] = {
     "out": Box("linear", "h y k, m' h k -> y m'", "O"),
 }
 """The parts of :func:`attention`."""
+
+
+MUTANTS: Mapping[str, Mapping[str, Term]] = {
+    "Q and K swapped": {
+        "queries": Box("linear", "y m, h k m -> h y k", "K"),
+        "keys": Box("linear", "x m, h k m -> h x k", "Q"),
+    },
+    "softmax over the queries": {"softmax": Box("softmax", "h y x -> h y x", over="y")},
+    "not divided by √k": {"scale": SAME},
+    "h taken for k": {"queries": Box("linear", "y m, k h m -> h y k", "Q")},
+    "O transposed": {"out": Box("linear", "h y k, h k m' -> y m'", "O")},
+    "mixed the wrong way": {"mix": Box("linear", "h y x, h y k -> h x k")},
+    "broadcast over m": {"queries": Box("linear", "y m, h k y -> h m k", "Q")},
+}
+"""Mistakes in self-attention. No shape tells if x = m and h = k."""
 
 
 def perceptron() -> Term:

@@ -1,5 +1,6 @@
 """Experiments of neighbours that take more room than their own file has."""
 
+from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
@@ -15,8 +16,11 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.two_stream import TWO_STREAM
 
 __all__ = [
+    "AF_KAN",
+    "AF_KAN_MNIST",
     "CONVEX_TRAINING",
     "DYNAMICAL_STABILITY",
     "FINALMLP",
@@ -29,4 +33,5 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "TWO_STREAM",
 ]

@@ -34,7 +34,7 @@ class CircuitPanel:
 
     Attributes
     ----------
-    circuit : localbook.circuits.Circuit
+    circuit : Circuit
     kept : collection of Wire
         Their ribbons are coloured.
     cuts : collection of int
@@ -149,7 +149,9 @@ class _Drawing:
                 below = self.places[k + 1][leave : leave + len(step.outs)]
                 (self._box if step.kind else self._wires)(axes, step, above, below, k)
                 enter, leave = enter + len(above), leave + len(below)
-        for kept, paths in self.ribbons.items():  # as one path, so that none darkens another
+        for kept, paths in (
+            self.ribbons.items() if self.with_axes else ()
+        ):  # as one path, so that none darkens another
             colour = (PALETTE["ochre"], 0.4) if kept else (FOREGROUND, 0.07)
             shape = Path.make_compound_path(*paths)
             axes.add_patch(PathPatch(shape, fc=colour, ec="none", lw=0, zorder=1))
@@ -242,7 +244,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _title(self, step: "Step") -> str:
-        return _title(step) if self.with_axes else _title(step).partition("\n")[0]
+        return _title(step) if self.with_axes else _short(step)
 
     def _letters(self, step: "Step", array: int) -> Sequence[str]:
         """Return the letters of an argument, or of the result (-1); joined axes count as one."""
@@ -291,6 +293,16 @@ def _acts(step: "Step") -> set[str]:
     passing = {*result}.intersection(*args[:data]) - learned
     over = set() if step.kind == "scale" else {*step.call.over}
     return over.union(result, *args[:data]) - (passing - over)
+
+
+def _short(step: "Step") -> str:
+    """Return one word beside a box."""
+    if step.kind == "linear" and any("+" in x for x in step.call.args[0]):
+        return "conv"
+    names = [wire.name.removesuffix(".weight") for wire in step.ins if wire.name]
+    if step.kind == "linear":
+        return names[0] if names else ""
+    return {"add": "+ bias" if names else "+"}.get(step.kind, step.kind)
 
 
 def _title(step: "Step") -> str:
