@@ -47,6 +47,8 @@ def write(executed: Path, root: Path, folder: Path) -> None:
     measured = [benchmarks.read(file) for file in files]
     (folder / "targets.md").write_text(targets.picture(measured))
     (folder / "benchmarks.md").write_text(benchmark_tables(measured))
+    peers = next(b for b in measured if b.name == "peers")
+    (folder / "peers.md").write_text(f"{benchmarks.table(peers)}\n\n{benchmarks.caption(peers)}\n")
     (folder / "runs.md").write_text(run_table(records))
     times = {k: v for k, v in read_times(executed).items() if (root / k).is_file()}
     (folder / "times.md").write_text(time_table(times))

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
 from localbook.arrays import Floats, Indices, Masks
@@ -52,21 +51,26 @@ class Splitting:
     v: Floats = field(init=False)
     s: Floats = field(init=False)
     r: Floats = field(init=False)
-    duals: list[Floats] = field(init=False)
+    before: list[Floats] = field(init=False)
 
     def __post_init__(self) -> None:
         self.v, self.s = np.zeros((len(self.D), self.X.shape[1])), np.zeros(self.D.shape)
         self.r = np.zeros(len(self.X))
-        self.duals = [self.v, self.s, self.r]  # scaled by 1/ρ
+        # What the proximal maps were applied to: these less the copies are the duals, over ρ.
+        self.before = [x.copy() for x in self._copies()]
         self._factor()
+
+    def _copies(self) -> list[Floats]:
+        return [self.v, self.s, self.r]
 
     def _factor(self) -> None:
         # (2D - I)² = I, so I + GᵀG is the same block I + XᵀX for all: with Woodbury's identity
-        # only a matrix (n, n) has to be factored, and a step is linear in the number of blocks.
-        self.signs, self.signed = 2.0 * self.D - 1, self.e[:, None] * self.D
+        # only a matrix (n, n) is inverted (it is I and more), and a step is linear in the blocks.
+        self.signed = self.e[:, None] * self.D
         self.inverse = np.linalg.inv(np.eye(self.X.shape[1]) + self.X.T @ self.X)
-        inner = (self.X @ self.inverse @ self.X.T) * (self.signed.T @ self.signed)
-        self.cholesky = cho_factor(np.eye(len(self.X)) + inner)
+        self.ahead = self.X @ self.inverse
+        inner = (self.ahead @ self.X.T) * (self.signed.T @ self.signed)
+        self.inner = np.linalg.inv(np.eye(len(self.X)) + inner)
 
     def _sums(self, u: Floats) -> Floats:
         """Return F u (n,), the outputs if every block is in its chamber."""
@@ -75,41 +79,43 @@ class Splitting:
 
     def steps(self, count: int, relax: float = 1.0) -> None:
         """Take some steps, with over-relaxation by a factor of up to 2; 1 is plain ADMM."""
-        (a, b, c), limit = self.duals, self.beta / self.rho
-        for _ in range(count):
-            right = self.v - a + (self.signs * (self.s - b) + self.signed * (self.r - c)) @ self.X
-            right = right @ self.inverse
-            inner = cho_solve(self.cholesky, self._sums(right), check_finite=False)
-            u = right - (self.signed * inner) @ self.X @ self.inverse
-            old = self.v, self.s, self.r
-            new = u, self.signs * (u @ self.X.T), self._sums(u)
-            z, side, out = (
-                relax * x + (1 - relax) * was + dual
-                for x, was, dual in zip(new, old, (a, b, c), strict=True)
-            )
-            length = np.sqrt(np.einsum("md,md->m", z, z))
-            self.v = z * (1 - limit / np.maximum(length, limit))[:, None]
-            self.s, self.r = np.maximum(side, 0), self.prox(out, self.rho)
-            a, b, c = z - self.v, side - self.s, out - self.r
-        self.duals = [a, b, c]
-        now = self.v, self.s, self.r
-        self.primal = _apart(new, now) / _apart(now)
-        self.dual = _apart(now, old) / _apart(self.duals)
+        (zv, zs, zr), limit = self.before, self.beta / self.rho
+        wide, other = np.empty_like(zs), np.empty_like(zs)  # in place: memory is what a step costs
+        for left in range(count)[::-1]:
+            np.subtract(np.multiply(self.s, 2, out=wide), zs, out=wide)
+            wide += np.multiply(self.signed, 2 * self.r - zr, out=other)
+            right = (2 * self.v - zv) @ self.inverse + wide @ self.ahead
+            np.multiply(self.signed, self.inner @ self._sums(right), out=other)
+            u = right - other @ self.ahead
+            new = [u, np.matmul(u, self.X.T, out=wide), self._sums(u)]
+            old = self._copies()
+            if not left:
+                last = [x.copy() for x in new]
+            for z, x, was in zip(self.before, new, old, strict=True):
+                x -= was
+                x *= relax
+                z += x
+            length = np.sqrt(np.einsum("md,md->m", zv, zv))
+            self.v = zv * (1 - limit / np.maximum(length, limit))[:, None]
+            self.s = zs * ((zs > 0) == self.D)
+            self.r = self.prox(zr, self.rho)
+        now = self._copies()
+        self.primal = _apart(last, now) / _apart(now)
+        self.dual = _apart(now, old) / _apart(self.before, now)
 
     def balance(self) -> None:
         """Change ρ so that both residuals fall alike (Boyd et al. 2011, section 3.4.1)."""
         change = float(np.clip(np.sqrt(self.primal / self.dual), 0.2, 5))
         if not 1 / 1.5 < change < 1.5:
             self.rho *= change
-            self.duals = [dual / change for dual in self.duals]
+            for z, x in zip(self.before, self._copies(), strict=True):
+                z += (1 / change - 1) * (z - x)
 
     def only(self, kept: Indices, D: Masks, e: Floats) -> None:
         """Keep some blocks, and begin others at zero."""
-        a, b, c = self.duals
-        self.v, a = (np.pad(x[kept], ((0, len(D)), (0, 0))) for x in (self.v, a))
-        self.s, b = (np.pad(x[kept], ((0, len(D)), (0, 0))) for x in (self.s, b))
+        wide = [np.pad(x[kept], ((0, len(D)), (0, 0))) for x in (*self.before[:2], self.v, self.s)]
+        self.before[:2], self.v, self.s = wide[:2], wide[2], wide[3]
         self.D, self.e = np.concatenate([self.D[kept], D]), np.append(self.e[kept], e)
-        self.duals = [a, b, c]
         self._factor()
 
     def nonzero(self, *, inside: bool = False) -> tuple[Floats, Floats]:
@@ -120,7 +126,7 @@ class Splitting:
         on = self.v.any(axis=1)
         v = self.v[on]
         if inside:
-            for G, u in zip(self.signs[on][:, :, None] * self.X, v, strict=True):
+            for G, u in zip((2.0 * self.D[on] - 1)[:, :, None] * self.X, v, strict=True):
                 u += nnls(G.T, -u)[0] @ G
         return v, self.e[on]
 

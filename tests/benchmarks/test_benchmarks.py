@@ -281,3 +281,12 @@ def test_the_books_benchmarks_follow_the_schema():
         exact = [r for r in found.rows if r.target and r.target.kind == "equal"]
         assert bool(exact) == (path.stem in geometry)
         assert all(r.verdict(found.noise) == "met" for r in exact)
+
+
+def test_peers_are_asked_for_in_one_sentence_and_counted_what_we_count():
+    with pytest.raises(ConfigError, match=r"edge_subdivision: clone github.com/"):
+        benchmarks.run("peers")
+    counts = [r for r in benchmarks.read(recorded_benchmarks() / "peers.json").rows if r.n == 1]
+    assert len(counts) >= 10
+    for count in counts:
+        assert count.value == count.baseline_value, (count.what, count.size)

@@ -55,7 +55,7 @@ def test_of_some_patterns_it_finds_their_own_optimum():
     X, y = samples(1)
     D = convex.sampled_patterns(X, 12, seed=3)
     optimum, _ = program(X, D, squares(y))
-    *_, (found, _) = islice(convex.improving(X, y, D, BETA), 20)
+    *_, (found, _) = islice(convex.improving(X, y, D, BETA), 100)
     value = found.objective(X, y, BETA)
     assert value <= optimum * 1.01  # below it where a block has left its chamber
     best, _ = convex.solve(X, y, convex.patterns(X), BETA, gap=0.01)

@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "memory": training.measure_memory,
     "memory-paper": training.measure_paper_scale,
     "parallel": training.measure_parallel,
+    "peers": geometry.measure_peers,
     "profile": training.measure_profile,
     "reconcile": training.measure_reconcile,
     "regions": geometry.measure_regions,
