@@ -1,6 +1,6 @@
 """The opponents of multigrid operators: spectral, convolutional, and layers that learn apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -125,9 +125,7 @@ class Apart(nn.Module):
         return torch.cat(found, 1)
 
 
-def plain(widths: tuple[int, ...], *, activation: type[nn.Module] = nn.Identity) -> nn.Sequential:
-    """Return 3 x 3 convolutions with zeros beyond the grid, with or without functions between."""
-    parts: list[nn.Module] = []
-    for m, c in pairwise(widths):
-        parts += [nn.Conv2d(m, c, 3, padding=1, bias=activation is not nn.Identity), activation()]
-    return nn.Sequential(*parts[:-1])
+def convolutions(widths: Sequence[int]) -> nn.Sequential:
+    """Return 3 x 3 convolutions without biases, with zeros beyond the grid."""
+    pairs = pairwise(widths)
+    return nn.Sequential(*(nn.Conv2d(m, c, 3, padding=1, bias=False) for m, c in pairs))
