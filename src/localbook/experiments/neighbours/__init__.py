@@ -7,6 +7,7 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
@@ -30,6 +31,7 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
     "REPRESENTATIONS_CLUSTERS",
