@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from localbook.arrays import Floats
+from localbook.arrays import Floats, floats
 from localbook.errors import GeometryError
 
 
@@ -80,7 +80,7 @@ def finite(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Floats
         If it is not numbers, has another shape, or has NaN or infinite entries.
     """
     try:
-        array = np.array(value, dtype=np.float64, order="C")
+        array = np.array(floats(value), order="C")
     except (TypeError, ValueError) as error:
         raise GeometryError(f"{name} must be an array of real numbers ({error}).") from error
     fits = array.ndim == len(shape) and all(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from localbook.arrays import Floats
+from localbook.arrays import Floats, floats
 from localbook.errors import ConfigError
 from localbook.tropical.networks.blocks import BlockMatrix, Matrix, product
 from localbook.tropical.tolerance import TOLERANCE
@@ -62,9 +62,9 @@ class ReLUNetwork:
                 "give at least one matrix and exactly one bias for each."
             )
         weights = tuple(
-            w if isinstance(w, BlockMatrix) else np.array(w, dtype=np.float64) for w in self.weights
+            w if isinstance(w, BlockMatrix) else np.array(floats(w)) for w in self.weights
         )
-        biases = tuple(np.array(b, dtype=np.float64) for b in self.biases)
+        biases = tuple(np.array(floats(b)) for b in self.biases)
         width = weights[0].shape[-1] if weights[0].shape else 0
         for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
             if len(w.shape) != 2 or 0 in w.shape or w.shape[1] != width or b.shape != w.shape[:1]:
@@ -80,7 +80,7 @@ class ReLUNetwork:
                 )
             width = len(w)
         given = self.slopes or [np.zeros(len(b)) for b in biases[:-1]]
-        slopes = tuple(np.array(s, dtype=np.float64) for s in given)
+        slopes = tuple(np.array(floats(s)) for s in given)
         if [s.shape for s in slopes] != [b.shape for b in biases[:-1]]:
             raise ConfigError("give slopes of the shapes of all biases but the last.")
         if not all(np.isfinite(s).all() for s in slopes):
@@ -111,7 +111,7 @@ class ReLUNetwork:
 
     def __call__(self, x: ArrayLike) -> Floats:
         """Return the outputs (N, classes) at the points x (N, n)."""
-        points = np.asarray(x, dtype=np.float64)
+        points = floats(x)
         step = max(1, AT_ONCE // max(map(len, self.biases)))
         if len(points) > step:
             return np.concatenate([self(points[k : k + step]) for k in range(0, len(points), step)])
@@ -128,7 +128,7 @@ class ReLUNetwork:
         A neuron within rounding of zero is not active: where it is zero all over a region, it must
         not be active here and there.
         """
-        points = np.asarray(x, dtype=np.float64)
+        points = floats(x)
         blocks = [points[k : k + BLOCK] for k in range(0, max(1, len(points)), BLOCK)]
         return np.concatenate([self._pattern(block) for block in blocks])
 
