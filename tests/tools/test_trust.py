@@ -1,6 +1,7 @@
 """The trust pages say what their sources say, and stop the build where those are silent."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -104,9 +105,10 @@ def test_every_recorded_experiment_is_listed_with_its_command():
     records = runs.load(folder=book.ROOT / "data" / "runs")
     text = trust.run_table(records)
     for record in records:
-        words = f"localbook run {record.experiment} --profile {record.profile}"
+        words = f"localbook run {record.experiment} --profile {record.profile.partition('+')[0]}"
         assert (f"{words} --data " if "data" in record.config["setting"] else words) in text
         assert f"`{record.method}`" in text
+        assert all(re.search(f"--set '?{name}=", text) for name in record.config.get("changed", ()))
 
 
 def test_times_are_kept_by_notebook_and_the_last_one_counts(tmp_path):
