@@ -86,7 +86,7 @@ def symbolic_bytes(
         with torch.random.fork_rng([]), live, precision:
             try:
                 rule.gradients(net, images, labels)
-            except RuntimeError as error:
+            except (RuntimeError, AttributeError) as error:  # the second: PyTorch before 2.5
                 raise ConfigError(
                     f"{type(rule).__name__} cannot take a step on symbolic tensors ({error}); "
                     "measure it by live_bytes, on images."

@@ -64,7 +64,9 @@ class _ComputedTwice(torch.autograd.Function):
         ctx.module, ctx.state, ctx.buffers = module, RandomState.now(x.device), buffers_of(module)
         ctx.mixed = torch.is_autocast_enabled(x.device.type)
         ctx.save_for_backward(x)
-        out: Tensor = module(x)
+        # Older PyTorch would keep the casts of this pass, which have no gradient, for the second.
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=ctx.mixed, cache_enabled=False):
+            out: Tensor = module(x)
         return out
 
     @staticmethod
