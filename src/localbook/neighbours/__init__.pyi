@@ -6,11 +6,11 @@ from . import (
     finalmlp,
     hypernetworks,
     li2,
-    multigrid_operator,
+    multigrid,
     one_layer_transformer,
     quadratic,
     representational_geometry,
-    two_stream,
+    two_stream_video,
     xor_grokking,
 )
 
@@ -22,10 +22,10 @@ __all__ = [
     "finalmlp",
     "hypernetworks",
     "li2",
-    "multigrid_operator",
+    "multigrid",
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
-    "two_stream",
+    "two_stream_video",
     "xor_grokking",
 ]

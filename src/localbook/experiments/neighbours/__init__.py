@@ -18,7 +18,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
-from localbook.experiments.neighbours.two_stream import TWO_STREAM
+from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
     "AF_KAN",

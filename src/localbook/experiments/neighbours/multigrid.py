@@ -32,7 +32,7 @@ from localbook.experiments.neighbours.operators import (
 )
 from localbook.fit import fit
 
-mg = neighbours.multigrid_operator
+mg = neighbours.multigrid
 
 
 @dataclass(frozen=True, kw_only=True)

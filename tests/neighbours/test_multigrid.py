@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments import EXPERIMENTS, run, setting
-from localbook.neighbours import multigrid_operator as mg
+from localbook.neighbours import multigrid as mg
 
 ALL = list(mg.BOUNDARIES)
 SIDES = {"dirichlet": 15, "neumann": 17, "periodic": 16}

@@ -23,7 +23,7 @@ from localbook.experiments.harness import (
 )
 from localbook.fit import accuracy, fit
 
-two_stream = neighbours.two_stream
+two_stream = neighbours.two_stream_video
 CLASSES = len(two_stream.CLASSES)
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments import run
-from localbook.neighbours import two_stream
-from localbook.neighbours.two_stream import TSLSTM, FrameNet, Scene, TemporalInception
+from localbook.neighbours import two_stream_video as two_stream
+from localbook.neighbours.two_stream_video import TSLSTM, FrameNet, Scene, TemporalInception
 
 NAME = "two-stream-video"
 CLEAN = Scene(noise=0, blank=0, wander=0)
