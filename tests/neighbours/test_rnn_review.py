@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from localbook import local
+from localbook import local, runs
 from localbook.data import Adding, Copying
 from localbook.errors import ConfigError
 from localbook.experiments import run, setting
