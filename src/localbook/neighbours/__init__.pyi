@@ -1,4 +1,5 @@
 from . import (
+    activating_while_pruning,
     af_kan,
     circuit_diagrams,
     convex_training,
@@ -15,6 +16,7 @@ from . import (
 )
 
 __all__ = [
+    "activating_while_pruning",
     "af_kan",
     "circuit_diagrams",
     "convex_training",
