@@ -81,7 +81,7 @@ class Activating:
     p: float = 0.2
     epochs: int = 8
     batch_size: int = 64
-    rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
     images: tuple[int | None, int | None, int | None] = (None, None, None)
 
 
