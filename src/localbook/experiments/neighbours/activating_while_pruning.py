@@ -173,16 +173,9 @@ RESNET = Experiment(
     {
         "quick": Activating("resnet", "shapes", methods=("lt",), images=(60, 30, 30), **_FEW),
         "cpu": Activating(
-            "resnet",
-            "cifar10",
-            5,
-            ON_ALL,
-            6,
-            0.35,
-            5,
-            rates=(0.003, 0.01),
+            "resnet", "cifar10", 5, ON_ALL, 5, 0.5, batch_size=32, rates=(0.003,),
             images=(1000, 500, 1000),
-        ),
+        ),  # fmt: skip
     },
     run,
     fewer_images,
