@@ -173,9 +173,8 @@ RESNET = Experiment(
     {
         "quick": Activating("resnet", "shapes", methods=("lt",), images=(60, 30, 30), **_FEW),
         "cpu": Activating(
-            "resnet", "cifar10", 5, ON_ALL, 5, 0.5, batch_size=32, rates=(0.003,),
-            images=(1000, 500, 1000),
-        ),  # fmt: skip
+            "resnet", "cifar10", 5, ON_ALL, 5, 0.5, 8, 32, (0.003,), (1000, 500, 1000)
+        ),
     },
     run,
     fewer_images,
