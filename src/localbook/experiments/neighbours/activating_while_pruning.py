@@ -182,9 +182,7 @@ RESNET = Experiment(
 VIT = Experiment(
     {
         "quick": Activating("vit", methods=("lt",), images=(120, 60, 60), **_FEW),
-        "cpu": Activating(
-            "vit", "digits", 5, ON_ALL, 6, 0.35, rates=(0.003, 0.01), images=(800, None, None)
-        ),
+        "cpu": Activating("vit", "digits", 5, ON_ALL, 5, 0.5, 8, 32, (0.003,), (800, None, None)),
     },
     run,
     fewer_images,
