@@ -1,4 +1,13 @@
-from .attacks import Penalty, fgsm, least_weights, pgd, tropical_attack, weight_change_needed
+from .attacks import (
+    Penalty,
+    descent,
+    fgsm,
+    least_weights,
+    pgd,
+    shortened,
+    tropical_attack,
+    weight_change_needed,
+)
 from .dual import (
     DualDistance,
     DualPolytope,
@@ -127,6 +136,7 @@ __all__ = [
     "decision_boundary",
     "decision_pieces",
     "decision_polynomial",
+    "descent",
     "dual_distance",
     "dual_polytope",
     "dual_subdivision",
@@ -170,6 +180,7 @@ __all__ = [
     "reduce_order",
     "reduced_branches",
     "sampled_patterns",
+    "shortened",
     "snip",
     "synflow",
     "ticket_trainer",
