@@ -87,7 +87,7 @@ def _foolbox(make: Callable[[Any, Candidate], "MinimizationAttack"]) -> Attack:
             with warnings.catch_warnings():  # of scipy, whose old names the library uses
                 warnings.simplefilter("ignore", DeprecationWarning)
                 import foolbox
-                from foolbox.models import PyTorchModel
+                from foolbox.models.pytorch import PyTorchModel
         except ImportError as error:
             raise ConfigError(
                 "this attack is Foolbox's, which is not installed; run `pip install foolbox`, or "
