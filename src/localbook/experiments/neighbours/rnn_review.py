@@ -116,9 +116,9 @@ Pair = tuple[Tensor, Tensor]
 
 
 def draw(setting: RecurrentSetting, seed: int) -> dict[str, Samples]:
-    """Return what names the data: sequences are drawn where they are used."""
-    x, y = setting.task("adding").draw(1, torch.Generator().manual_seed(seed))
-    return {"test": Samples(x[:, 0], y, f"sequences of {setting.T} steps, drawn")}
+    """Return test sequences of the adding task; the others are drawn where they are used."""
+    x, y = setting.task("adding").draw(2000, torch.Generator().manual_seed(TUNING_SEED + 1))
+    return {"test": Samples(x.transpose(0, 1), y, f"sequences of {setting.T} steps, drawn")}
 
 
 @dataclass(frozen=True)
