@@ -99,7 +99,7 @@ class RecurrentSetting:
     T: int = 20
     length: int = 5
     units: int = 24
-    steps: int = 1000
+    steps: int = 500
     batch_size: int = 32
     rates: tuple[float, ...] = (0.002, 0.005, 0.0125)
     weights: tuple[float, ...] = (0.1, 1.0, 10.0)
