@@ -53,16 +53,15 @@ class Way:
     wide: bool = False
 
 
-GRU_RULES = ("bptt", "all ends", "isolated", "sgr", "zero")
 RECURRENT: Mapping[str, Way] = {
     **{
-        f"{task}-{cell}-{rule.replace(' ', '-')}": Way(task, cell, rule, keep)
+        f"{task}-{rule.replace(' ', '-')}": Way(task, "tanh", rule)
         for task in ("adding", "copying")
-        for cell, keep, rules in (("tanh", 0.0, rnn.RULES), ("gru", 1.0, GRU_RULES))
-        for rule in rules
+        for rule in rnn.RULES
     },
-    "adding-tanh-wide": Way("adding", "tanh", wide=True),
+    "adding-wide": Way("adding", "tanh", wide=True),
     "adding-relu": Way("adding", "relu"),
+    "adding-gru": Way("adding", "gru", keep=1.0),
     "adding-lstm": Way("adding", "lstm"),
     "adding-lstm-1": Way("adding", "lstm", keep=1.0),
     "adding-lstm-3": Way("adding", "lstm", keep=3.0),
@@ -71,7 +70,7 @@ RECURRENT: Mapping[str, Way] = {
 LAG = 3
 XOR = {"past-forward": (-LAG, False), "future-forward": (LAG, False), "future-both": (LAG, True)}
 """By the method, of which bit the answer is, and whether the network reads both ways."""
-WINDOWS = {"adding-window-segment": 1, "adding-window-all": 4}
+WINDOWS = {"adding-window-segment": 1, "adding-window-all": 3}
 """Feed-forward networks on the last steps: how many segments."""
 METHODS = (*RECURRENT, *WINDOWS, *XOR)
 
@@ -96,16 +95,16 @@ class RecurrentSetting:
 
     seeds: int
     methods: tuple[str, ...] = METHODS
-    T: int = 20
-    length: int = 5
+    T: int = 12
+    length: int = 4
     units: int = 24
-    steps: int = 500
+    steps: int = 200
     batch_size: int = 32
-    rates: tuple[float, ...] = (0.002, 0.005, 0.0125)
-    weights: tuple[float, ...] = (0.1, 1.0, 10.0)
+    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    weights: tuple[float, ...] = (1.0, 5.0, 25.0)
     clips: tuple[float, ...] = (0.1, 1.0, 10.0)
     tuning_seeds: int = 1
-    looks: int = 10
+    looks: int = 8
 
     def task(self, name: str, longer: int = 1) -> SequenceTask:
         """Return a task, or the same on longer sequences."""
@@ -141,7 +140,7 @@ class Trial:
     def network(self) -> Any:
         """Return the networks before training."""
         way, units = self.way, self.setting.units * (1 + self.way.wide)
-        seeds = [row["seed"] for row in self.rows]
+        seeds = [1000 + row["seed"] for row in self.rows]  # a pilot had used the first ones
         sizes = self.task.inputs, units, self.task.outputs
         return rnn.Recurrent(way.cell, *sizes, seeds, keep=way.keep, frozen=way.frozen)
 
@@ -339,7 +338,7 @@ RNN_REVIEW = Experiment(
     {
         "quick": RecurrentSetting(
             seeds=2,
-            methods=("adding-tanh-bptt", "adding-tanh-sgr", "adding-window-all", "future-both"),
+            methods=("adding-bptt", "adding-sgr", "adding-window-all", "future-both"),
             T=12,
             length=4,
             units=8,
