@@ -83,8 +83,8 @@ class RecurrentSetting:
     ----------
     T, length : int
         Steps of a sequence, and of a segment.
-    units, steps, batch_size : int
-        Of Adam; its rate falls linearly to zero over the second half of the steps.
+    units, steps, adding_steps, batch_size : int
+        Steps are those of Adam to copy, and to add; its rate falls to zero over the second half.
     rates : tuple of float
         Among which every method chooses, by validation.
     weights, clips : tuple of float
@@ -99,6 +99,7 @@ class RecurrentSetting:
     length: int = 4
     units: int = 24
     steps: int = 200
+    adding_steps: int = 600
     batch_size: int = 32
     rates: tuple[float, ...] = (0.01, 0.03, 0.1)
     weights: tuple[float, ...] = (1.0, 5.0, 25.0)
@@ -153,11 +154,12 @@ class Trial:
     def train(self, net: Any) -> list[list[Row]]:
         """Train in place; return for each network its looks at sequences of no training."""
         setting, parameters = self.setting, list(net.parameters())
+        steps = setting.adding_steps if self.way.task == "adding" else setting.steps
         draws = [torch.Generator().manual_seed(10_000 + row["seed"]) for row in self.rows]
         rate, clip = self.column("lr", 0.0), self.column("clip", 1.0)
         optimiser = torch.optim.Adam(parameters, lr=1.0)
         looks = [self.look(net, 0)]
-        for step in range(1, setting.steps + 1):
+        for step in range(1, steps + 1):
             drawn = [self.task.draw(setting.batch_size, draw) for draw in draws]
             x, y = (torch.stack(part) for part in zip(*drawn, strict=True))
             value, _ = self.objective(net, x, y, self.way.rule)
@@ -167,11 +169,11 @@ class Trial:
             for w, g in zip(parameters, found, strict=True):
                 w.grad = g * shrink[:, None, None]
             optimiser.step()
-            now = rate * min(1.0, 2 * (1 - step / setting.steps))
+            now = rate * min(1.0, 2 * (1 - step / steps))
             with torch.no_grad():  # that was Adam at rate 1: each network takes its share of it
                 for w, old in zip(parameters, before, strict=True):
                     w.copy_(old + now[:, None, None] * (w - old))
-            if step % (setting.steps // setting.looks) == 0:
+            if step % (steps // setting.looks) == 0:
                 looks.append(self.look(net, step))
         return [list(mine) for mine in zip(*looks, strict=True)]
 
@@ -313,7 +315,7 @@ def run_plain(job: Job) -> Outcome:
             net: nn.Module = Tagger(setting.units, seed, *XOR[job.method])
         else:
             net = window(setting, seed, test[0].shape[1])
-        x, y = drawn(setting.batch_size * setting.steps, 10_000 + seed)
+        x, y = drawn(setting.batch_size * setting.adding_steps, 10_000 + seed)
         loss = binary_cross_entropy_with_logits if job.method in XOR else mse_loss
         fit(net, x, y, epochs=1, batch_size=setting.batch_size, lr=lr, seed=seed, loss=loss)
         with torch.no_grad():
@@ -343,6 +345,7 @@ RNN_REVIEW = Experiment(
             length=4,
             units=8,
             steps=20,
+            adding_steps=20,
             rates=(0.005,),
             weights=(1.0,),
             clips=(1.0,),
