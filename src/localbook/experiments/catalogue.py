@@ -43,6 +43,7 @@ from localbook.experiments.neighbours import (
     LI2,
     MULTIGRID,
     MULTIGRID_DARCY,
+    N2N_STUDENTS,
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
@@ -98,6 +99,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "n2n-students": N2N_STUDENTS,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
