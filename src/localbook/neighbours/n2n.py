@@ -2,9 +2,8 @@
 
 A student with the share 1 - C of the teacher's numbers and A times its accuracy has the reward
 R = C (2 - C) A, and -1 if it is not smaller. A policy draws students, one action for each layer;
-its gradient is estimated from their rewards. Symbols are the paper's. Teachers are MLPs here, so
-that all students of a teacher can be trained once: in a table of them a search costs nothing, and
-what there is to be found is known.
+its gradient is estimated from their rewards. Symbols are the paper's. Teachers are MLPs here: all
+their students can be trained once, and in a table of them a search costs nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +21,10 @@ from localbook.errors import ConfigError
 FACTORS = (0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """What a layer is shrunk to, in the authors' code: a policy that knows nothing halves 5 of 11."""
 
-SMALLEST = 10  # neurons of a layer that is shrunk, in the authors' code
+SMALLEST = 10  # neurons of a layer that is shrunk, there as well
 
-Evaluate = Callable[[Sequence[int]], float]
+Actions = Sequence[int] | Indices
+Evaluate = Callable[[Actions], float]
 """From a student's actions, (L,), to the reward of one training."""
 
 
@@ -48,62 +48,50 @@ def parameters(widths: Sequence[int]) -> int:
     return sum((n + 1) * m for n, m in pairwise(widths))
 
 
+def compression(widths: Sequence[int], choices: Sequence[float]) -> Floats:
+    """Return C of all students (S,) of a teacher, whose widths go from inputs to outputs."""
+    n, *inner, m = widths
+    rows = actions(len(choices), len(inner))
+    sizes = [parameters((n, *hidden(inner, [choices[i] for i in row]), m)) for row in rows]
+    return 1 - np.array(sizes) / parameters(widths)
+
+
+def reward(C: Floats, A: Floats) -> Floats:
+    """Return R = C (2 - C) A, elementwise, and -1 where C is not positive."""
+    return np.where(C > 0, C * (2 - C) * A, -1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
-    """All students of T teachers that have the same layers, each trained several times.
+    """All students of T teachers of the same layers, each trained several times.
 
     Attributes
     ----------
     widths : tuple of int
         The teachers', from inputs to outputs.
     choices : tuple of float
-        The factors that each hidden layer can have.
-    accuracy : ndarray (T, trainings, S)
-        Of the student in each row of ``actions``.
-    teacher : ndarray (T,)
-        The accuracy of each teacher on the same images.
-
-    Raises
-    ------
-    ConfigError
-        If there is not one accuracy for each student.
+        Factors of a hidden layer.
+    rewards : ndarray (T, trainings, S)
+        Of the student in each row of ``actions``; T is at least 2.
     """
 
     widths: tuple[int, ...]
     choices: tuple[float, ...]
-    accuracy: Floats
-    teacher: Floats
+    rewards: Floats
 
     def __post_init__(self) -> None:
-        wanted = len(self.teacher), len(self.choices) ** (len(self.widths) - 2)
-        if self.accuracy.ndim != 3 or self.accuracy.shape[::2] != wanted or len(self.teacher) < 2:
-            raise ConfigError(
-                f"accuracies {self.accuracy.shape}: give (teachers, trainings, students), of two "
-                f"teachers or more; {wanted[0]} teachers here, with {wanted[1]} students each."
-            )
+        shape, S = self.rewards.shape, len(self.actions)
+        if len(shape) != 3 or shape[2] != S or len(self.rewards) < 2:
+            raise ConfigError(f"rewards {shape}: give (teachers, trainings, {S}), teachers of two.")
 
     @cached_property
     def actions(self) -> Indices:
         """For each student and layer the place of its factor in ``choices``, (S, L)."""
         return actions(len(self.choices), len(self.widths) - 2)
 
-    @cached_property
-    def sizes(self) -> Indices:
-        """The numbers of each student, (S,)."""
-        n, *inner, m = self.widths
-        left = (hidden(inner, [self.choices[i] for i in row]) for row in self.actions)
-        return np.array([parameters((n, *kept, m)) for kept in left])
-
-    @cached_property
-    def rewards(self) -> Floats:
-        """Of each training, (T, trainings, S)."""
-        C = 1 - self.sizes / parameters(self.widths)
-        A = self.accuracy / self.teacher[:, None, None]
-        return np.where(C > 0, C * (2 - C) * A, -1.0)
-
-    def number(self, actions: Sequence[int]) -> int:
+    def number(self, student: Actions) -> int:
         """Return the row of a student."""
-        return int(np.ravel_multi_index(tuple(actions), (len(self.choices),) * len(actions)))
+        return int(np.ravel_multi_index(tuple(student), (len(self.choices),) * len(student)))
 
     def quality(self, teacher: int) -> Floats:
         """Return students' mean rewards under all *other* teachers, (S,): unseen by a search."""
@@ -113,7 +101,7 @@ class Table:
     def training(self, teacher: int, seed: int) -> Evaluate:
         """Return what trains a student of a teacher: it looks up a training, drawn by the seed."""
         rng, rewards = np.random.default_rng([seed, 7]), self.rewards[teacher]
-        return lambda actions: float(rewards[rng.integers(len(rewards)), self.number(actions)])
+        return lambda student: float(rewards[rng.integers(len(rewards)), self.number(student)])
 
 
 class Policy(nn.Module):
@@ -122,6 +110,8 @@ class Policy(nn.Module):
     Those of a layer depend on the teacher's hidden widths, and in :class:`Shrinkage` on earlier
     actions. (The paper describes a layer by five numbers; those of an MLP differ in one of them.)
     """
+
+    sequential = False
 
     def log_prob(self, widths: Sequence[int], actions: Tensor) -> Tensor:
         """Return log π of n students, (n,), from their actions (n, L)."""
@@ -132,18 +122,19 @@ class Policy(nn.Module):
     def draw(self, widths: Sequence[int], n: int, draw: torch.Generator) -> Tensor:
         """Return the actions of n students, (n, L)."""
         actions = torch.zeros(n, len(widths), dtype=torch.int64)
-        for t in range(len(widths)):
-            p = self(widths, actions)[:, t].exp()
-            actions[:, t] = torch.multinomial(p, 1, generator=draw)[:, 0]
+        for t in range(len(widths)) if self.sequential else [slice(None)]:
+            p = self(widths, actions)[:, t].exp()  # (n, k) or (n, L, k)
+            drawn = torch.multinomial(p.flatten(0, -2), 1, generator=draw)
+            actions[:, t] = drawn.view(p.shape[:-1])
         return actions
 
 
 class Free(Policy):
-    """Probabilities of each layer by themselves: k numbers for each, and no network."""
+    """Two numbers for each layer, and no network."""
 
-    def __init__(self, layers: int, k: int = 2) -> None:
+    def __init__(self, layers: int) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(layers, k))
+        self.logits = nn.Parameter(torch.zeros(layers, 2))
 
     def forward(self, widths: Sequence[int], actions: Tensor) -> Tensor:
         """Return the same for all students."""
@@ -153,24 +144,23 @@ class Free(Policy):
 class Recurrent(Policy):
     """An LSTM of two layers with one input, a layer's width over 64, and a head of k actions."""
 
-    def __init__(self, seed: int, k: int, *, both_ways: bool, neurons: int = 30) -> None:
+    k, both_ways = 2, True
+
+    def __init__(self, seed: int, neurons: int = 30) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.lstm = nn.LSTM(1, neurons, 2, bidirectional=both_ways)
-            self.head = nn.Linear((1 + both_ways) * neurons, k)
+            self.lstm = nn.LSTM(1, neurons, 2, bidirectional=self.both_ways)
+            self.head = nn.Linear((1 + self.both_ways) * neurons, self.k)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return log-probabilities (n, L, k) from inputs (n, L)."""
-        logits: Tensor = self.head(self.lstm(x.T[..., None])[0])
+        logits: Tensor = self.head(self.lstm(x.T[..., None].to(self.head.weight))[0])
         return logits.log_softmax(2).transpose(0, 1)
 
 
 class Removal(Recurrent):
     """The first stage: it sees all layers, both ways, then removes (0) or keeps each (1)."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, 2, both_ways=True)
 
     def forward(self, widths: Sequence[int], actions: Tensor) -> Tensor:
         """Return the same for all students."""
@@ -180,8 +170,7 @@ class Removal(Recurrent):
 class Shrinkage(Recurrent):
     """The second stage: it sees a layer times the factor of the layer before; k is 11."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, len(FACTORS), both_ways=False)
+    k, both_ways, sequential = len(FACTORS), False, True
 
     def forward(self, widths: Sequence[int], actions: Tensor) -> Tensor:
         """Return log-probabilities of places in ``FACTORS``, given the actions before."""
@@ -212,20 +201,16 @@ def reinforce(
     own: bool = True,
     after: Callable[[int], object] = lambda seen: None,
 ) -> tuple[Indices, Floats]:
-    """Train a policy in place by Adam, a step for every N ``rollouts``, and return what it tried.
+    """Train a policy in place by Adam, a step for every N ``rollouts``.
 
     The baseline b is the mean of all earlier rewards.
 
     Parameters
     ----------
-    policy, widths
-        Of the teacher's hidden layers.
-    evaluate : callable
-        Trains a student.
-    students, lr, seed, rollouts
-        How many students in all; the seed is that of the policy's draws.
-    own : bool
-        As in :func:`surrogate`.
+    policy, widths, evaluate
+        With the teacher's hidden widths, and what trains one of its students.
+    students, lr, seed, rollouts, own
+        How many students in all, and as in :func:`surrogate`; the seed is that of the draws.
     after : callable
         Called with the number of students so far, after each step.
 

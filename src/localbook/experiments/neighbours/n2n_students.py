@@ -208,16 +208,21 @@ def run(job: Job) -> Outcome:
     return Outcome(history, final, wall, chosen, tuning, size)
 
 
-def table(record: Record, split: str = "val") -> n2n.Table:
-    """Return the table that a record of students holds, of accuracies on one split."""
-    setting, T = record.config["setting"], len(record.seeds)
+def accuracies(record: Record, split: str) -> tuple[Floats, Floats]:
+    """Return those of students, (T, trainings, S), and of their teachers, (T,), on one split."""
     counts = np.array([row[split] for row in record.history], dtype=float)  # (trainings T, S)
-    images = record.final[0][f"{split}_images"]
-    teacher: Floats = np.array([row[f"{split}_accuracy"] for row in record.final])
-    widths = (64, *setting[record.method], 10)
+    teachers = np.array([row[f"{split}_accuracy"] for row in record.final])
+    apart = counts.reshape(-1, len(teachers), counts.shape[1]).transpose(1, 0, 2)
+    return apart / record.final[0][f"{split}_images"], teachers
+
+
+def table(record: Record) -> n2n.Table:
+    """Return the table that a record of students holds: rewards on validation images."""
+    widths = (64, *record.config["setting"][record.method], 10)
     choices = (0.0, 1.0) if record.method.startswith("removal") else CHOICES
-    accuracy = counts.reshape(-1, T, counts.shape[1]).transpose(1, 0, 2) / images
-    return n2n.Table(widths, choices, accuracy, teacher)
+    students, teachers = accuracies(record, "val")
+    C = n2n.compression(widths, choices)
+    return n2n.Table(widths, choices, n2n.reward(C, students / teachers[:, None, None]))
 
 
 N2N_STUDENTS = Experiment(
