@@ -45,13 +45,13 @@ class N2NSetting:
         Students of the small teacher that a policy sees before it is transferred.
     """
 
-    seeds: int = 20
+    seeds: int = 10
     methods: tuple[str, ...] = ()
     tables: str = "cpu"
-    looks: tuple[int, ...] = (20, 50, 100, 200, 500)
+    looks: tuple[int, ...] = (20, 50, 100, 200)
     rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
-    tuning_seeds: int = 20
-    pretraining: int = 250
+    tuning_seeds: int = 10
+    pretraining: int = 100
 
 
 class SpentError(Exception):
@@ -318,4 +318,4 @@ N2N = Experiment(
     run,
     draw=draw,
 )
-"""Tables of the ten-layer and the three-layer teacher of the digits."""
+"""Tables of the eight-layer and the three-layer teacher of the digits."""

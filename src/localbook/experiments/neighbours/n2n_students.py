@@ -59,7 +59,7 @@ class StudentsSetting:
     data: str = "digits"
     seeds: int = 5
     methods: tuple[str, ...] = ("removal_small", "both_small", "both", "removal")
-    removal: tuple[int, ...] = (64, 40, 56, 32, 48, 24, 60, 36, 52, 28)
+    removal: tuple[int, ...] = (64, 40, 56, 32, 48, 24, 60, 36)
     removal_small: tuple[int, ...] = (60, 32, 52, 24, 44, 36)
     both: tuple[int, ...] = (60, 40, 50)
     both_small: tuple[int, ...] = (50, 40)
