@@ -33,6 +33,9 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    ACTIVATING,
+    ACTIVATING_RESNET,
+    ACTIVATING_VIT,
     AF_KAN,
     AF_KAN_MNIST,
     CONVEX_TRAINING,
@@ -51,6 +54,7 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    RNN_REVIEW,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -84,6 +88,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "activating-while-pruning": ACTIVATING,
+    "activating-while-pruning-resnet": ACTIVATING_RESNET,
+    "activating-while-pruning-vit": ACTIVATING_VIT,
     "af-kan": AF_KAN,
     "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,
@@ -102,6 +109,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "multigrid-darcy": MULTIGRID_DARCY,
     "n2n": N2N,
     "n2n-students": N2N_STUDENTS,
+    "rnn-review": RNN_REVIEW,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

@@ -1,4 +1,5 @@
 from . import (
+    activating_while_pruning,
     af_kan,
     circuit_diagrams,
     convex_training,
@@ -11,11 +12,13 @@ from . import (
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    rnn_review,
     two_stream_video,
     xor_grokking,
 )
 
 __all__ = [
+    "activating_while_pruning",
     "af_kan",
     "circuit_diagrams",
     "convex_training",
@@ -28,6 +31,7 @@ __all__ = [
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "rnn_review",
     "two_stream_video",
     "xor_grokking",
 ]
