@@ -7,6 +7,7 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
@@ -31,6 +32,8 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "NOPROP",
+    "NOPROP_CIFAR10",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
