@@ -1,9 +1,8 @@
 """Blocks that take noise off a label learn without a pass through the network (li2025noprop).
 
 u_y is the embedding of label y, and z_t = √ᾱ(t) u_y + √(1 - ᾱ(t)) ε goes from noise at t = 0 to the
-label. In discrete time (DT) the paper's method is :class:`localbook.local.NoProp`. Here are
-continuous time (CT) with a learned schedule, flow matching (FM), the walks from noise to a label,
-and what a denoiser could know at best. Symbols are the paper's.
+label. In discrete time (DT) the paper's method is :class:`localbook.local.NoProp`. Here are CT, in
+continuous time with a learned schedule, FM, by flow matching, and the walks from noise to a label.
 """
 
 import math
@@ -20,15 +19,14 @@ from localbook.errors import ConfigError
 from localbook.local import IsolatedNetwork, NoPropBlock, Rule, noprop_posterior
 
 Path = Literal["mean", "stochastic", "ode"]
-Estimate = Callable[[Tensor, int], Tensor]
-"""From z_i (N, d) and i, the number of a step, to û or to a velocity (N, d)."""
+Estimate = Callable[[Tensor, int], Tensor]  # from z_i (N, d) and i to û or a velocity (N, d)
 
 
 class NoiseSchedule(nn.Module):
     """The learned schedule: ᾱ = sigmoid(-γ), γ(t) = γ_0 + (γ_1 - γ_0)(1 - γ̄(t)), SNR = e^{-γ}.
 
-    γ̄ rises from 0 to 1: a line and eight sigmoids (H), all with positive weights. Its start is
-    nearly a straight γ from 4 to -4; the ends are held within ±6.
+    γ̄ rises from 0 to 1: a line and eight sigmoids, with positive weights, which start near a
+    straight γ from 4 to -4. The ends are held within ±6.
     """
 
     def __init__(self) -> None:
@@ -44,18 +42,18 @@ class NoiseSchedule(nn.Module):
         slope, weight, steep = (F.softplus(p) for p in (self.slope, self.weight, self.steep))
 
         def rise(at: Tensor) -> tuple[Tensor, Tensor]:
-            s = torch.sigmoid(steep * (at[:, None] - self.centre))  # (N, H)
+            s = torch.sigmoid(steep * (at[:, None] - self.centre))  # (N, 8)
             return slope * at + (weight * s).sum(1), slope + (weight * steep * s * (1 - s)).sum(1)
 
         value, change = rise(t)
-        low, high = rise(torch.tensor([0.0, 1.0]).to(t))[0]
+        low, high = rise(torch.arange(2).to(t))[0]
         first, last = self.ends.clamp(-6, 6)
         gamma = first + (last - first) * (1 - (value - low) / (high - low))
         return gamma, (last - first) * change / (high - low) * torch.exp(-gamma)
 
     def levels(self, steps: int) -> list[float]:
         """Return ᾱ at steps + 1 even times."""
-        t = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=self.ends.device)
+        t = torch.linspace(0, 1, steps + 1).to(self.ends.device, torch.float64)
         levels: list[float] = torch.sigmoid(-self(t)[0]).tolist()
         return levels
 
@@ -63,36 +61,20 @@ class NoiseSchedule(nn.Module):
 class TimeBlock(nn.Module):
     """One network for all times, of images and noisy labels z (N, d), where d is ``classes``.
 
-    Parameters
-    ----------
-    trunk : nn.Module
-        From images to features (N, D).
-    features, classes, hidden : int
-        D, and the sizes of what comes after.
-    schedule : NoiseSchedule, optional
-        With one, CT: it says û, by a softmax over the embeddings. Without, FM: it says a velocity.
-    learned : bool
-        Whether embeddings are; otherwise they are one-hot.
+    Its ``trunk`` turns images into D ``features``. With a ``schedule`` (CT) it says û, by a softmax
+    over the embeddings; without (FM) it says a velocity. Embeddings start as one-hot, and are
+    learned if they require a gradient.
     """
 
     def __init__(
-        self,
-        trunk: nn.Module,
-        features: int,
-        classes: int,
-        *,
-        hidden: int = 32,
-        schedule: NoiseSchedule | None = None,
-        learned: bool = False,
+        self, trunk: nn.Module, features: int, classes: int, schedule: NoiseSchedule | None
     ) -> None:
         super().__init__()
-        self.trunk, self.schedule = trunk, schedule
-        self.embed = nn.Linear(classes, hidden)
-        sizes = (features + hidden + 8, hidden, classes)
-        self.guess = nn.Sequential(
-            nn.ReLU(), nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:])
-        )
-        self.embedding = nn.Parameter(torch.eye(classes), requires_grad=learned)
+        self.trunk, self.schedule, self.classes = trunk, schedule, classes
+        self.embed = nn.Linear(classes, 32)
+        layers = (nn.Linear(features + 40, 32), nn.ReLU(), nn.Linear(32, classes))
+        self.guess = nn.Sequential(nn.ReLU(), *layers)
+        self.embedding = nn.Parameter(torch.eye(classes), requires_grad=False)
 
     def said(self, seen: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return û or the velocity (N, d), of an image's features (N, D), z and times (N,)."""
@@ -114,8 +96,7 @@ class TimeBlock(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return z_20 (N, d) of images, from z_0 = 0 along the mean path or the flow."""
-        start = image.new_zeros(len(image), len(self.embedding))
-        return self.states(image, start, 20, "mean")[-1]
+        return self.states(image, image.new_zeros(len(image), self.classes), 20, "mean")[-1]
 
 
 @dataclass(frozen=True)
@@ -129,12 +110,8 @@ class ContinuousTime(Rule):
         -\log p(y \mid z_1) + \mathrm{KL}(q(z_0 \mid y) \,\|\, N(0, I))
         + \tfrac{\eta}{2} \mathrm{SNR}'(t)\, \| \hat u(z_t, x, t) - u_y \|^2 .
 
-    Attributes
-    ----------
-    scale : float
-        η.
-    even : bool
-        One in place of SNR', which has the same ideal û; then nothing teaches the schedule.
+    ``scale`` is η. If ``even``, one stands for SNR', which leaves the ideal û as it is, but then
+    nothing teaches the schedule.
     """
 
     scale: float = 0.1
@@ -144,13 +121,13 @@ class ContinuousTime(Rule):
         """Add gradients for one batch; return the mean loss of û, shape (1,), detached."""
         block, head = net.local_modules[0], net.heads[0]
         if not isinstance(block, TimeBlock) or block.schedule is None:
-            raise ConfigError("NoProp-CT trains a network of one TimeBlock with a schedule.")
+            raise ConfigError("CT trains a network of one TimeBlock with a schedule.")
         u, t = block.embedding[y], torch.rand(len(y)).to(x)
         gamma, rise = block.schedule(t)
         made = block.said(block.trunk(x), noisy(u, gamma), t)
-        weight = torch.ones_like(rise) if self.even else rise
-        loss = 0.5 * self.scale * (weight * (made - u).square().sum(1)).mean()
-        first, last = block.schedule(torch.tensor([0.0, 1.0]).to(x))[0]
+        weight = 0.5 * self.scale * (torch.ones_like(rise) if self.even else rise)
+        loss = (weight * (made - u).square().sum(1)).mean()
+        first, last = block.schedule(torch.arange(2).to(x))[0]
         read = F.cross_entropy(head(noisy(u, last[None])), y)
         torch.autograd.backward(loss + read + divergence(u, first))
         return loss.detach()[None]
@@ -168,7 +145,7 @@ class FlowMatching(Rule):
         """Add gradients for one batch; return the mean loss of v, shape (1,), detached."""
         block, head = net.local_modules[0], net.heads[0]
         if not isinstance(block, TimeBlock) or block.schedule is not None:
-            raise ConfigError("NoProp-FM trains a network of one TimeBlock without a schedule.")
+            raise ConfigError("FM trains a network of one TimeBlock without a schedule.")
         u, t = block.embedding[y], torch.rand(len(y), 1).to(x)
         start = torch.randn_like(u)
         z = t * u + (1 - t) * start
@@ -230,9 +207,11 @@ def states(net: IsolatedNetwork, x: Tensor, steps: int, path: Path, seed: int) -
     The mean path starts at zero, the others in noise. DT takes as many steps as it has blocks.
     """
     block = net.local_modules[0]
+    if not isinstance(block, NoPropBlock | TimeBlock):
+        raise ConfigError("give a network of NoPropBlocks, or of one TimeBlock.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        noise = torch.randn(len(x), len(embedding(net))).to(x)
+        noise = torch.randn(len(x), block.classes).to(x)
         start = 0 * noise if path == "mean" else noise
         if isinstance(block, TimeBlock):
             return block.states(x, start, steps, path)
@@ -243,29 +222,18 @@ def states(net: IsolatedNetwork, x: Tensor, steps: int, path: Path, seed: int) -
 
 def network(block: TimeBlock) -> IsolatedNetwork:
     """Return the block with a linear head that starts as the identity."""
-    head = nn.Linear(len(block.embedding), len(block.embedding))
+    head = nn.Linear(block.classes, block.classes)
     nn.init.eye_(head.weight)
     nn.init.zeros_(head.bias)
     return IsolatedNetwork([block], [head])
 
 
-def embedding(net: IsolatedNetwork) -> Tensor:
-    """Return the label embeddings (classes, d) of a network."""
+def nearest(net: IsolatedNetwork, z: Tensor) -> Tensor:
+    """Return the class (N,) whose embedding is nearest to z (N, d): the largest of one-hot ones."""
     block = net.local_modules[0]
     if isinstance(block, TimeBlock):
-        return block.embedding.detach()
-    if isinstance(block, NoPropBlock):
-        return torch.eye(block.classes).to(block.embed.weight)
-    raise ConfigError("give a network of NoPropBlocks or of one TimeBlock.")
-
-
-def nearest(z: Tensor, embedding: Tensor) -> Tensor:
-    """Return the number (N,) of the embedding (classes, d) nearest to z (N, d); of one-hot, argmax.
-
-    >>> nearest(torch.tensor([[0.2, 0.9]]), torch.eye(2)).tolist()
-    [1]
-    """
-    return torch.cdist(z, embedding).argmin(1)
+        z = -torch.cdist(z, block.embedding.detach())
+    return z.argmax(1)
 
 
 def ideal(log_p: Tensor, levels: Sequence[float]) -> Estimate:
@@ -279,9 +247,5 @@ def ideal(log_p: Tensor, levels: Sequence[float]) -> Estimate:
 
 def ideal_velocity(log_p: Tensor, steps: int) -> Estimate:
     """Return FM's best velocity for one-hot labels, (E[u_y | z, x] - z) / (1 - t), at t = i / S."""
-
-    def velocity(z: Tensor, i: int) -> Tensor:
-        t = i / steps
-        return ((log_p + t / (1 - t) ** 2 * z).softmax(1) - z) / (1 - t)
-
-    return velocity
+    pull = [(i * steps / (steps - i) ** 2, steps / (steps - i)) for i in range(steps)]
+    return lambda z, i: ((log_p + pull[i][0] * z).softmax(1) - z) * pull[i][1]

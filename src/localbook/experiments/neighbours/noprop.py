@@ -152,8 +152,8 @@ def network(setting: Comparison, method: str, data: DeviceImages, seed: int) -> 
             schedule = noprop.NoiseSchedule() if method.startswith("ct") else None
             if method in ("ct-fixed", "ct-even"):
                 schedule = noprop.NoiseSchedule().requires_grad_(False)
-            learned = method.endswith("embedding")
-            block = noprop.TimeBlock(beside, features, classes, schedule=schedule, learned=learned)
+            block = noprop.TimeBlock(beside, features, classes, schedule)
+            block.embedding.requires_grad_(method.endswith("embedding"))
             return noprop.network(block)
     if method == "no-image":
         trunks = [nn.Sequential(Blank(), part) for part in trunks]
@@ -185,7 +185,7 @@ def measured(net: IsolatedNetwork, test: DeviceImages) -> Row:
         return {"sampled": sampled, "ideal": ideal_walks(log_p, y)}
     if not isinstance(block, NoPropBlock | noprop.TimeBlock):
         return {}
-    dt, u = isinstance(block, NoPropBlock), noprop.embedding(net)
+    dt, classes = isinstance(block, NoPropBlock), block.classes
     found: Row = {"by_steps": {}, "read": {}}
     paths: tuple[noprop.Path, ...] = ("mean", "ode")
     if dt or block.schedule:
@@ -193,16 +193,16 @@ def measured(net: IsolatedNetwork, test: DeviceImages) -> Row:
     for path in paths:
         walks = [noprop.states(net, x, n, path, seed=0) for n in ((len(net),) if dt else STEPS)]
         ends = walks[0][1:] if dt else [z[-1] for z in walks]
-        found["by_steps"][path] = [_share(noprop.nearest(z, u), y) for z in ends]
+        found["by_steps"][path] = [_share(noprop.nearest(net, z), y) for z in ends]
         state = torch.cat([x.flatten(1), ends[-1]], 1) if dt else ends[-1]
         found["read"][path] = _share(net.heads[-1](state).argmax(1), y)
-    votes = torch.zeros(len(x), len(u)).to(x)
+    votes = torch.zeros(len(x), classes).to(x)
     for seed in range(_DRAWS):
         z = noprop.states(net, x, 20, "stochastic" if "stochastic" in paths else "ode", seed)[-1]
-        votes += F.one_hot(noprop.nearest(z, u), len(u))
+        votes += F.one_hot(noprop.nearest(net, z), classes)
     found["vote"] = _share(votes.argmax(1), y)
     if dt:
-        noise = torch.randn(len(x), len(u), generator=torch.Generator().manual_seed(0)).to(x)
+        noise = torch.randn(len(x), classes, generator=torch.Generator().manual_seed(0)).to(x)
         blocks = [part for part in net.local_modules if isinstance(part, NoPropBlock)]
         for key, z in (("alone", 0 * noise), ("noise", noise)):
             found[key] = [_share(part.estimate(x, z).argmax(1), y) for part in blocks]
