@@ -62,8 +62,7 @@ class TimeBlock(nn.Module):
     """One network for all times, of images and noisy labels z (N, d), where d is ``classes``.
 
     Its ``trunk`` turns images into D ``features``. With a ``schedule`` (CT) it says û, by a softmax
-    over the embeddings; without (FM) it says a velocity. Embeddings start as one-hot, and are
-    learned if they require a gradient.
+    over the embeddings; without (FM) a velocity. Embeddings, one-hot, learn if they have gradients.
     """
 
     def __init__(
