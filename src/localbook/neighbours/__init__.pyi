@@ -12,6 +12,7 @@ from . import (
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    rnn_review,
     two_stream_video,
     xor_grokking,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "rnn_review",
     "two_stream_video",
     "xor_grokking",
 ]
