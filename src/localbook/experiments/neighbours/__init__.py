@@ -12,6 +12,7 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.n2n import N2N
 from localbook.experiments.neighbours.n2n_students import N2N_STUDENTS
+from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
@@ -42,6 +43,8 @@ __all__ = [
     "MULTIGRID_DARCY",
     "N2N",
     "N2N_STUDENTS",
+    "NOPROP",
+    "NOPROP_CIFAR10",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
