@@ -33,6 +33,9 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    ACTIVATING,
+    ACTIVATING_RESNET,
+    ACTIVATING_VIT,
     AF_KAN,
     AF_KAN_MNIST,
     CONVEX_TRAINING,
@@ -43,12 +46,15 @@ from localbook.experiments.neighbours import (
     LI2,
     MULTIGRID,
     MULTIGRID_DARCY,
+    NOPROP,
+    NOPROP_CIFAR10,
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    RNN_REVIEW,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -82,6 +88,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "activating-while-pruning": ACTIVATING,
+    "activating-while-pruning-resnet": ACTIVATING_RESNET,
+    "activating-while-pruning-vit": ACTIVATING_VIT,
     "af-kan": AF_KAN,
     "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,
@@ -95,9 +104,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic-circle": QUADRATIC_CIRCLE,
     "hypernetworks": HYPERNETWORKS,
     "li2": LI2,
+    "noprop": NOPROP,
+    "noprop-cifar10": NOPROP_CIFAR10,
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "rnn-review": RNN_REVIEW,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }
