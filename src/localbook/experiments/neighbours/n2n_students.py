@@ -67,7 +67,7 @@ class StudentsSetting:
     teacher_epochs: int = 30
     teacher_rate: float = 0.003
     epochs: int = 5
-    batch_size: int = 32
+    batch_size: int = 64
     rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     spare: int = 400
     images: tuple[int | None, int | None, int | None] = (None, None, None)
