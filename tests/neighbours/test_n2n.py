@@ -14,8 +14,7 @@ from hypothesis.extra.numpy import arrays
 from localbook import runs
 from localbook.errors import ConfigError
 from localbook.experiments import run
-from localbook.experiments.neighbours import n2n as searches
-from localbook.experiments.neighbours import n2n_students as students
+from localbook.experiments.neighbours.n2n import searches, students
 from localbook.fit import fit, mlp
 from localbook.neighbours import n2n
 

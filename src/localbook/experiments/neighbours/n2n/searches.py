@@ -20,7 +20,7 @@ from localbook.experiments.harness import (
     seed_by_seed,
     tune,
 )
-from localbook.experiments.neighbours.n2n_students import CHOICES, table
+from localbook.experiments.neighbours.n2n.students import CHOICES, table
 
 n2n = neighbours.n2n
 
