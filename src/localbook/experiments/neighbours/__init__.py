@@ -10,6 +10,8 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
+from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
@@ -21,6 +23,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -37,11 +40,16 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "N2N",
+    "N2N_STUDENTS",
+    "NOPROP",
+    "NOPROP_CIFAR10",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "RNN_REVIEW",
     "TWO_STREAM",
 ]
