@@ -78,8 +78,6 @@ class Stream:
         where : bool tensor, shape (T,), optional
             They add nothing at these positions only.
         """
-        if not set(without) <= set(range(len(self.sublayers))):
-            raise ConfigError(f"the sublayers are 0 to {len(self.sublayers) - 1}, not {without}.")
         return [h, *self._after(h, first, without, where)]
 
     @torch.no_grad()
@@ -93,6 +91,8 @@ class Stream:
     def _after(
         self, h: Tensor, first: int, without: Collection[int], where: Tensor | None
     ) -> Iterator[Tensor]:
+        if not set(without) <= set(range(len(self.sublayers))):
+            raise ConfigError(f"the sublayers are 0 to {len(self.sublayers) - 1}, not {without}.")
         for i, sublayer in enumerate(self.sublayers[first:], start=first):
             if i not in without:
                 h = h + sublayer.add(h)

@@ -72,7 +72,7 @@ class Dropping:
     length: int = 96
     counts: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
-            "attention": (1, 2, 4, 8, 12, 15, 20),
+            "attention": (1, 2, 4, 6, 8, 12, 15, 20),
             "mlp": (1, 2, 4, 8, 12, 15),
             "block": (1, 2, 4, 8),
             "joint": (4, 8, 12, 16, 20),
@@ -80,7 +80,7 @@ class Dropping:
     )
     control: int = 8
     draws: int = 2
-    greedy: int = 8
+    greedy: int = 6
 
 
 @cache
@@ -220,12 +220,12 @@ class Trained:
     patch: int = 2
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            epochs=30, batch_size=64, lr=0.003, weight_decay=0.05, optimiser="adamw"
+            epochs=20, batch_size=64, lr=0.003, weight_decay=0.05, optimiser="adamw"
         )
     )
     rates: tuple[float, ...] = (0.003, 0.01)
     weights: tuple[float, ...] = (0.1,)
-    looks: tuple[int, ...] = (0, 5, 10, 20, 30)
+    looks: tuple[int, ...] = (0, 5, 10, 20)
     images: tuple[int | None, int | None, int | None] = (None, None, None)
 
 
@@ -254,6 +254,7 @@ def rule(method: str, weight: float) -> Rule:
     return {"bp": BP(), "local": PlainLocal(), "sgr": SGR(weight, "squared")}[method]
 
 
+@torch.no_grad()
 def looked(stream: Stream, x: Tensor, new: Tensor, y: Tensor) -> list[Row]:
     """Return a row for each part: similarities on x, and the damage of each group on new images.
 
