@@ -69,7 +69,7 @@ class Dropping:
     seeds: int = 5
     methods: tuple[str, ...] = (*drop.PARTS, "greedy", "untrained")
     windows: int = 2
-    length: int = 96
+    length: int = 64
     counts: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
             "attention": (1, 2, 4, 6, 8, 12, 15, 20),
@@ -223,7 +223,7 @@ class Trained:
             epochs=20, batch_size=64, lr=0.003, weight_decay=0.05, optimiser="adamw"
         )
     )
-    rates: tuple[float, ...] = (0.003, 0.01)
+    rates: tuple[float, ...] = (0.003,)
     weights: tuple[float, ...] = (0.1,)
     looks: tuple[int, ...] = (0, 5, 10, 20)
     images: tuple[int | None, int | None, int | None] = (None, None, None)
