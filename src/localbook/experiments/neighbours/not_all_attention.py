@@ -68,8 +68,8 @@ class Dropping:
 
     seeds: int = 5
     methods: tuple[str, ...] = (*drop.PARTS, "greedy", "untrained")
-    windows: int = 2
-    length: int = 64
+    windows: int = 1
+    length: int = 96
     counts: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
             "attention": (1, 2, 4, 6, 8, 12, 15, 20),
@@ -80,7 +80,7 @@ class Dropping:
     )
     control: int = 8
     draws: int = 2
-    greedy: int = 6
+    greedy: int = 4
 
 
 @cache
