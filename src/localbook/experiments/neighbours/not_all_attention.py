@@ -69,7 +69,7 @@ class Dropping:
     seeds: int = 5
     methods: tuple[str, ...] = (*drop.PARTS, "greedy", "untrained")
     windows: int = 1
-    length: int = 96
+    length: int = 64
     counts: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
             "attention": (1, 2, 4, 6, 8, 12, 15, 20),
