@@ -191,10 +191,12 @@ def run(job: Job) -> Outcome:
                 rows.append({"rewiring": number, **structure(net, starts)})
 
         before = time.process_time()
-        number = g2g.train(
-            net, *splits["train"], epochs=setting.epochs, batch_size=setting.batch_size,
-            lr=lr, seed=seed, rewiring=rule, look=look,
-        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of dropout
+            number = g2g.train(
+                net, *splits["train"], epochs=setting.epochs, batch_size=setting.batch_size,
+                lr=lr, seed=seed, rewiring=rule, look=look,
+            )  # fmt: skip
         seconds = time.process_time() - before
         row = {"cpu_seconds": round(seconds, 3), "active": g2g.active(net), "rewirings": number}
         return net, rows, row | structure(net, starts)
