@@ -33,6 +33,9 @@ from localbook.experiments.comparisons import (
 )
 from localbook.experiments.harness import Experiment, Setting
 from localbook.experiments.neighbours import (
+    ACTIVATING,
+    ACTIVATING_RESNET,
+    ACTIVATING_VIT,
     AF_KAN,
     AF_KAN_MNIST,
     CONVEX_TRAINING,
@@ -85,6 +88,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "tropical-pruning-alexnet": ALEXNET,
     "boundaries-by-depth": BOUNDARIES,
     "image-slices": IMAGE_SLICES,
+    "activating-while-pruning": ACTIVATING,
+    "activating-while-pruning-resnet": ACTIVATING_RESNET,
+    "activating-while-pruning-vit": ACTIVATING_VIT,
     "af-kan": AF_KAN,
     "af-kan-mnist": AF_KAN_MNIST,
     "convex-training": CONVEX_TRAINING,

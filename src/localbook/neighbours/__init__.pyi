@@ -1,4 +1,5 @@
 from . import (
+    activating_while_pruning,
     af_kan,
     circuit_diagrams,
     convex_training,
@@ -16,6 +17,7 @@ from . import (
 )
 
 __all__ = [
+    "activating_while_pruning",
     "af_kan",
     "circuit_diagrams",
     "convex_training",

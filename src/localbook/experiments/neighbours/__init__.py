@@ -1,5 +1,8 @@
 """Experiments of neighbours that take more room than their own file has."""
 
+from localbook.experiments.neighbours.activating_while_pruning import DIGITS as ACTIVATING
+from localbook.experiments.neighbours.activating_while_pruning import RESNET as ACTIVATING_RESNET
+from localbook.experiments.neighbours.activating_while_pruning import VIT as ACTIVATING_VIT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
@@ -22,6 +25,9 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
+    "ACTIVATING",
+    "ACTIVATING_RESNET",
+    "ACTIVATING_VIT",
     "AF_KAN",
     "AF_KAN_MNIST",
     "CONVEX_TRAINING",
