@@ -276,7 +276,7 @@ def test_a_quarter_of_the_weights_reaches_nearly_as_much_and_all_count_alike(rec
 
 def test_rewired_groups_dissolve_and_the_busiest_input_gains(records):
     first, *_, last = [row for row in records["set-hebb"].history if row["seed"] == 0]
-    assert last["rewiring"] == 25
+    assert last["rewiring"] == 40
     assert last["inside"] < first["inside"] < 0.49
     assert last["busiest"] > 1.2
     assert records["blocks"].final[0]["inside"] == 1
