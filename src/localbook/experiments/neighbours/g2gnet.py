@@ -60,12 +60,13 @@ METHODS: Mapping[str, Arm] = {
     "mixer": Arm(),
     "set-random": Arm(rewiring=g2g.Rewiring("set", "random")),
     "set-hebb": Arm(rewiring=g2g.Rewiring("set", "hebb")),
+    "set-random-zero": Arm(rewiring=g2g.Rewiring("set", "random", zero=True)),
+    "set-hebb-zero": Arm(rewiring=g2g.Rewiring("set", "hebb", zero=True)),
     "blocks": Arm("index", apart=True),
     "scattered-few": Arm("scattered", apart=True),
     "set-centred": Arm(rewiring=g2g.Rewiring("set", "hebb", centred=True)),
     "hebb-hebb": Arm(rewiring=g2g.Rewiring("hebb", "hebb")),
     "random-random": Arm(rewiring=g2g.Rewiring("random", "random")),
-    "set-hebb-zero": Arm(rewiring=g2g.Rewiring("set", "hebb", zero=True)),
     "dense-dropout": Arm("dense", dropout=0.2),
     "mixer-blocks": Arm(apart=True),
     "scattered-set-random": Arm("scattered", rewiring=g2g.Rewiring("set", "random")),
@@ -219,7 +220,7 @@ G2GNET = Experiment(
     {
         "quick": GroupSetting(
             seeds=5,
-            methods=tuple(METHODS)[:9],
+            methods=tuple(METHODS)[:11],
             width=64,
             epochs=16,
             every=2,
@@ -244,7 +245,7 @@ G2GNET_CIFAR10 = Experiment(
     {
         "cpu": GroupSetting(
             "cifar10",
-            methods=tuple(METHODS)[:13],
+            methods=tuple(METHODS)[:15],
             side=8,
             filters=8,
             epochs=8,
