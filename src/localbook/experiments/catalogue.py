@@ -49,12 +49,15 @@ from localbook.experiments.neighbours import (
     LI2,
     MULTIGRID,
     MULTIGRID_DARCY,
+    NOPROP,
+    NOPROP_CIFAR10,
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    RNN_REVIEW,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -107,9 +110,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "quadratic-circle": QUADRATIC_CIRCLE,
     "hypernetworks": HYPERNETWORKS,
     "li2": LI2,
+    "noprop": NOPROP,
+    "noprop-cifar10": NOPROP_CIFAR10,
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "rnn-review": RNN_REVIEW,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

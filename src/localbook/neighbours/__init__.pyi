@@ -9,9 +9,11 @@ from . import (
     hypernetworks,
     li2,
     multigrid,
+    noprop,
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    rnn_review,
     two_stream_video,
     xor_grokking,
 )
@@ -27,9 +29,11 @@ __all__ = [
     "hypernetworks",
     "li2",
     "multigrid",
+    "noprop",
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "rnn_review",
     "two_stream_video",
     "xor_grokking",
 ]
