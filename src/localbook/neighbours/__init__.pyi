@@ -16,6 +16,7 @@ from . import (
     quadratic,
     representational_geometry,
     rnn_review,
+    shallow_again,
     two_stream_video,
     xor_grokking,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "quadratic",
     "representational_geometry",
     "rnn_review",
+    "shallow_again",
     "two_stream_video",
     "xor_grokking",
 ]
