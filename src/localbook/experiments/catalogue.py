@@ -46,9 +46,11 @@ from localbook.experiments.neighbours import (
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
+    RANDOM_STRUCTURES,
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
+    SPARSE_RNN,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -98,6 +100,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "sparse-rnn": SPARSE_RNN,
+    "sparse-rnn-structures": RANDOM_STRUCTURES,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

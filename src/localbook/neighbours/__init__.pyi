@@ -10,6 +10,7 @@ from . import (
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    sparse_rnn,
     two_stream_video,
     xor_grokking,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "sparse_rnn",
     "two_stream_video",
     "xor_grokking",
 ]

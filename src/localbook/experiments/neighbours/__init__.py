@@ -9,6 +9,7 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.neighbours.random_structures import RANDOM_STRUCTURES
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
 )
@@ -18,6 +19,7 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.sparse_rnn import SPARSE_RNN
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -34,8 +36,10 @@ __all__ = [
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
+    "RANDOM_STRUCTURES",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "SPARSE_RNN",
     "TWO_STREAM",
 ]
