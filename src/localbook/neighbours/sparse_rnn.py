@@ -113,56 +113,51 @@ def pair_counts(x: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """Letters (N, T) to scores (N, 2): an embedding, recurrent layers, and a linear reading.
-
-    Each layer reads all below it, the first one the embedding; the last true letter's states of
-    all layers are read out.
+    """Letters (N, T) to scores (N, 2): an embedding, a recurrent layer, and a linear reading.
 
     Parameters
     ----------
     cell : str
         One of ``CELLS``.
-    sizes : sequence of int
-        Units of each layer.
+    hidden : int
+        Units.
     seed : int
     embedding : int
         Numbers that stand for a letter.
+    wait : int
+        Blanks after the last letter before the state is read.
     """
 
-    def __init__(self, cell: str, sizes: Sequence[int], seed: int, *, embedding: int = 32) -> None:
-        if cell not in CELLS or not sizes or min(*sizes, embedding) < 1:
+    def __init__(
+        self, cell: str, hidden: int, seed: int, *, embedding: int = 32, wait: int = 0
+    ) -> None:
+        if cell not in CELLS or min(hidden, embedding) < 1 or wait < 0:
             raise ConfigError(
-                f"cell={cell!r}, sizes={tuple(sizes)}, embedding={embedding}: give one of "
-                f"{', '.join(CELLS)}, and positive numbers."
+                f"cell={cell!r}, hidden={hidden}, embedding={embedding}, wait={wait}: give one of "
+                f"{', '.join(CELLS)}, positive sizes, and no negative wait."
             )
         super().__init__()
-        self.cell, below = cell, np.cumsum([0, *sizes])
+        self.cell, self.wait = cell, wait
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embedding = nn.Embedding(1 + len(LETTERS), embedding)
-            self.layers = nn.ModuleList(
-                CELLS[cell](int(inputs) or embedding, size, batch_first=True)
-                for inputs, size in zip(below, sizes, strict=False)
-            )
-            self.read = nn.Linear(int(below[-1]), 2)
+            self.layer = CELLS[cell](embedding, hidden, batch_first=True)
+            self.read = nn.Linear(hidden, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores."""
-        lengths = (x > 0).sum(1)
-        inputs = self.embedding(x[:, : int(lengths.max())])  # (N, T, E)
-        states: list[Tensor] = []
-        for layer in self.layers:
-            states.append(layer(torch.cat(states, 2) if states else inputs)[0])
-        last = torch.cat(states, 2)[torch.arange(len(x)), lengths - 1]
-        scores: Tensor = self.read(last)
+        last = (x > 0).sum(1) - 1 + self.wait
+        x = nn.functional.pad(x, (0, self.wait))[:, : int(last.max()) + 1]
+        states = self.layer(self.embedding(x))[0]  # (N, T, H)
+        scores: Tensor = self.read(states[torch.arange(len(x)), last])
         return scores
 
     def matrices(self, part: str = "both") -> list[nn.Parameter]:
-        """Return W_ih and W_hh of all layers, or only those of ``input`` or ``recurrent``."""
+        """Return W_ih and W_hh, or only that of ``input`` or ``recurrent``."""
         if part not in PARTS:
             raise ConfigError(f"part={part!r}: give one of {', '.join(PARTS)}.")
-        named = self.layers.named_parameters()
-        return [w for name, w in named if name.split(".")[1].startswith(PARTS[part])]
+        named = self.layer.named_parameters()
+        return [w for name, w in named if name.startswith(PARTS[part])]
 
 
 def masks(
@@ -220,15 +215,15 @@ def train(
 
 
 def unrolled(net: Network, texts: Tensor) -> tropical.ReLUNetwork:
-    """Return a ReLU cell of one layer that reads texts (3, T), on the plane through all three.
+    """Return a ReLU cell that reads texts (3, T), on the plane through all three.
 
     A ReLU layer for each letter, with the same W_hh in all of them. Coordinates (0, 0), (1, 0) and
     (0, 1) are the texts as points of R^(T·E), the embeddings of their letters; the two coordinates
     are handed from layer to layer, plus one, so that no ReLU cuts them on [0, 1]².
     """
-    if net.cell != "relu" or len(net.layers) != 1 or len(texts) != 3 or not (texts > 0).all():
-        raise ConfigError("give a relu network of one layer, and three texts of one length.")
-    w_ih, w_hh, b_ih, b_hh = (w.detach().double().numpy() for w in net.layers[0].parameters())
+    if net.cell != "relu" or net.wait or len(texts) != 3 or not (texts > 0).all():
+        raise ConfigError("give a relu cell that does not wait, and three texts of one length.")
+    w_ih, w_hh, b_ih, b_hh = (w.detach().double().numpy() for w in net.layer.parameters())
     points = net.embedding(texts).detach().double().numpy() @ w_ih.T  # (3, T, H)
     units, plane, weights, biases = len(w_hh), np.eye(2), [], []
     for t, (origin, *ends) in enumerate(points.swapaxes(0, 1)):

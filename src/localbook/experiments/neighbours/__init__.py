@@ -9,7 +9,13 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
-from localbook.experiments.neighbours.random_structures import RANDOM_STRUCTURES
+from localbook.experiments.neighbours.random_structures import (
+    RANDOM_STRUCTURES,
+    depths,
+    properties,
+    random_graph,
+    wired,
+)
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
 )
@@ -42,4 +48,8 @@ __all__ = [
     "REPRESENTATIONS_PHOTOGRAPHS",
     "SPARSE_RNN",
     "TWO_STREAM",
+    "depths",
+    "properties",
+    "random_graph",
+    "wired",
 ]

@@ -1,8 +1,8 @@
 """Random graphs as the structure of recurrent networks, their properties, and their accuracies.
 
-A node is a unit; an arc from i to j lets unit j read unit i, one of a layer below. The accuracies
-are recorded with properties of the graph, and with those of a second network on the same graph:
-what two such networks do not share, no property of the graph can explain.
+A node is a unit, and unit j hears unit i, one time step later, if there is an arc from i to j. The
+accuracies are recorded with properties of the graph, and with those of a second network on the same
+graph: what two such networks do not share, no property of the graph can explain.
 """
 
 from collections.abc import Mapping
@@ -78,21 +78,20 @@ def wired(
 ) -> tuple[Any, dict[Any, Tensor]]:
     """Return a network with a unit for each node, and the masks of what the arcs allow.
 
-    A layer has the nodes of one depth, and all of its W_hh; its W_ih has the arcs into them. Nodes
-    that no arc leaves are read out.
+    Units hear those with an arc to them, those of their own depth, and themselves; nodes without an
+    arc into them hear the letters; those without one that leaves are read out, as many blanks after
+    the last letter as the longest path has arcs.
     """
-    depth = depths(graph)
-    order = np.argsort(depth, kind="stable")
-    arcs = torch.from_numpy(graph[np.ix_(order, order)].T.copy())  # (to, from)
-    sizes = np.bincount(depth).tolist()
-    net = sparse.Network(cell, sizes, seed, embedding=embedding)
-    kept: dict[Any, Tensor] = {net.read.weight: ~arcs.any(0).repeat(2, 1)}
-    start = sizes[0]
-    for weight, size in zip(net.matrices("input")[1:], sizes[1:], strict=True):
-        gates = len(weight) // size
-        kept[weight] = arcs[start : start + size, :start].repeat(gates, 1)
-        start += size
-    return net, kept
+    depth, arcs = depths(graph), torch.from_numpy(graph.T.copy())  # (to, from)
+    net = sparse.Network(cell, len(graph), seed, embedding=embedding, wait=int(depth.max()))
+    layer = torch.from_numpy(depth)
+    (w_ih,), (w_hh,) = net.matrices("input"), net.matrices("recurrent")
+    gates = len(w_hh) // len(graph)
+    return net, {
+        w_ih: (~arcs.any(1)[:, None]).expand(-1, embedding).repeat(gates, 1),
+        w_hh: (arcs | (layer[:, None] == layer)).repeat(gates, 1),
+        net.read.weight: ~arcs.any(0).repeat(2, 1),
+    }
 
 
 @dataclass(frozen=True)
@@ -111,12 +110,12 @@ class Structures:
     """
 
     seeds: int = 60
-    methods: tuple[str, ...] = ("gru",)
-    nodes: tuple[int, int] = (10, 24)
+    methods: tuple[str, ...] = ("relu", "gru")
+    nodes: tuple[int, int] = (10, 50)
     longest: int = 24
     train: int = 2000
     test: int = 1000
-    epochs: int = 10
+    epochs: int = 12
     batch_size: int = 64
     lr: float = 0.01
 

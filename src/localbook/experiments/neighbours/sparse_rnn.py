@@ -102,7 +102,7 @@ def measured(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
     splits, rng = job.splits(seed), np.random.default_rng([seed, 1])
     train, test = splits["train"], splits["test"]
     how: Row = {"batch_size": s.batch_size, "lr": lr, "seed": seed}
-    net = sparse.Network(job.method, (s.hidden,), seed, embedding=s.hidden)
+    net = sparse.Network(job.method, s.hidden, seed, embedding=s.hidden)
     curve = sparse.train(net, train, test, epochs=s.epochs, **how)
     rows: list[Row] = []
 
@@ -112,7 +112,7 @@ def measured(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
         kept = sparse.masks(weights, share, rng if mask == "random" else None)
         epochs = s.more
         if mask == "fresh":
-            start = sparse.Network(net.cell, (s.hidden,), seed + 1000, embedding=s.hidden)
+            start = sparse.Network(net.cell, s.hidden, seed + 1000, embedding=s.hidden)
             other.load_state_dict(start.state_dict())
             epochs = s.epochs
         with torch.no_grad():
@@ -147,7 +147,7 @@ def run(job: Job) -> Outcome:
     splits = draw(s, TUNING_SEED)
 
     def judged(candidate: Row) -> float:
-        net = sparse.Network(job.method, (s.hidden,), TUNING_SEED, embedding=s.hidden)
+        net = sparse.Network(job.method, s.hidden, TUNING_SEED, embedding=s.hidden)
         how: Row = {"epochs": s.epochs, "batch_size": s.batch_size, "seed": TUNING_SEED}
         found = sparse.train(net, splits["train"], splits["val"], lr=candidate["lr"], **how)
         return round(found[-1], 4)
