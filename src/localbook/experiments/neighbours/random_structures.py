@@ -105,34 +105,39 @@ class Structures:
     nodes : tuple of int
         The fewest and the most.
     longest, train, test : int
-        Letters of a string, and strings.
+        Letters of a string, and strings; any edit makes a wrong one.
     epochs, batch_size, lr
+    every : int
+        Each so-manieth graph is trained from a second start, too.
     """
 
-    seeds: int = 60
-    methods: tuple[str, ...] = ("relu", "gru")
+    seeds: int = 48
+    methods: tuple[str, ...] = ("tanh", "lstm")
     nodes: tuple[int, int] = (10, 50)
-    longest: int = 24
-    train: int = 2000
-    test: int = 1000
-    epochs: int = 12
+    longest: int = 20
+    train: int = 1000
+    test: int = 800
+    epochs: int = 30
     batch_size: int = 64
-    lr: float = 0.01
+    lr: float = 0.02
+    every: int = 3
 
 
 def draw(setting: Structures, seed: int) -> Mapping[str, Samples]:
     """Return the same strings for all graphs."""
-    return sparse.draw({"train": setting.train, "test": setting.test}, setting.longest, 0)
+    counts = {"train": setting.train, "test": setting.test}
+    return sparse.draw(counts, setting.longest, 0, hard=False)
 
 
 def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
-    """Train a graph's network from two starts."""
+    """Train a graph's network, some from two starts."""
     s: Structures = job.setting
     low, high = s.nodes
     kind, n = KINDS[seed % 2], int(np.random.default_rng([seed, 1]).integers(low, high + 1))
     graph = random_graph(kind, n, seed)
     splits, found = job.splits(seed), {}
-    for name, start in (("test_accuracy", 2 * seed), ("again", 2 * seed + 1)):
+    starts = {"test_accuracy": 2 * seed} | ({} if seed % s.every else {"again": 2 * seed + 1})
+    for name, start in starts.items():
         net, kept = wired(job.method, graph, start)
         how: Row = {"epochs": s.epochs, "batch_size": s.batch_size, "lr": s.lr, "seed": start}
         found[name] = sparse.train(net, splits["train"], splits["test"], kept=kept, **how)[-1]
@@ -147,4 +152,4 @@ RANDOM_STRUCTURES = Experiment(
     each_seed(measured),
     draw=draw,
 )
-"""At ``cpu`` sixty graphs, each trained twice."""
+"""At ``cpu`` 48 graphs, a third of them trained twice."""

@@ -50,14 +50,14 @@ class Pruned:
     seeds: int = 5
     methods: tuple[str, ...] = ("tanh", "relu", "gru", "lstm")
     longest: int = 24
-    train: int = 3000
+    train: int = 2000
     val: int = 500
     test: int = 1000
     hidden: int = 32
     epochs: int = 20
     more: int = 3
     batch_size: int = 64
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
+    rates: tuple[float, ...] = (0.003, 0.01)
     shares: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     controls: tuple[float, ...] = (0.7, 0.9)
 
