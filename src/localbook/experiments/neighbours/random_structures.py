@@ -108,7 +108,7 @@ class Structures:
         Letters of a string, and strings; any edit makes a wrong one.
     epochs, batch_size, lr
     every : int
-        Each so-manieth graph is trained from a second start, too.
+        One graph in so many is trained from a second start, too.
     """
 
     seeds: int = 48
