@@ -49,11 +49,14 @@ def test_every_method_is_recorded_at_equal_compression(tmp_path):
 
 def test_every_method_tries_equally_many_candidates(tmp_path):
     for record in map(runs.read, run(NAME, setting=TINY, out=tmp_path, seeds=1)):
+        exponents = 2 if record.method in ("tropical", "path-l2", "lookahead") else 1
+        assert sum(row["mode"] == "none" for row in record.config["tuning"]) == exponents
         for mode in ("bias", "full"):
             mine = [row for row in record.config["tuning"] if row["mode"] == mode]
             assert len(mine) == 2
             best = max(mine, key=lambda row: row["val_accuracy"])
             assert record.config["chosen"][mode] == best["candidate"]
+            assert [row["candidate"]["lr"] for row in mine] == [1e-3, 1e-2]
 
 
 def test_methods_apart_give_the_same_records_as_methods_together(tmp_path):

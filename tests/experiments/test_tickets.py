@@ -21,7 +21,7 @@ TINY = replace(
 
 def test_one_record_for_each_method(tmp_path):
     records = {r.method: r for r in map(runs.read, run(NAME, setting=TINY, out=tmp_path))}
-    assert list(records) == ["rewind", "reinit", "finetune"]
+    assert list(records) == ["rewind", "reinit", "finetune", "random"]
     for record in records.values():
         assert len(record.history) == 2 * 2 * 3
         assert [row["left"] for row in record.history[:3]] == [1, 0.5, 0.25]
@@ -29,6 +29,7 @@ def test_one_record_for_each_method(tmp_path):
         for row in record.history:
             for low, high in (row["distance"], row["shape"]):
                 assert 0 <= low <= high
+            assert 0 <= row["at_images"] <= row["distance"][1] + 1e-6
         assert record.sizes["parameters"] == 64 * 4 + 4 + 4 * 10 + 10
         last = [row["test_accuracy"] for row in record.history if row["round"] == 2]
         assert np.mean([row["test_accuracy"] for row in record.final]) == pytest.approx(

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from localbook import plots
+from localbook import plots, tropical
 from localbook.circuits import COPY, SAME, Box, Circuit
 
 RNG = np.random.default_rng(0)
@@ -65,6 +65,12 @@ BLOCK = Circuit.of(
     COPY >> (Box("linear", "n m, m' m -> n m'", "w") @ SAME) >> Box("add", "n m, n m -> n m"),
     "n m", {"n": 2, "m": 3},
 )  # fmt: skip
+WINDOW = ((-3, 3), (-3, 3))
+THREE, TWELVE = (
+    tropical.initial_network((2, 20, k), "default", seed) for k, seed in ((3, 4), (12, 0))
+)
+FOUND, MANY = (tropical.decision_boundary(net, WINDOW) for net in (THREE, TWELVE))
+FOLDS = tropical.linear_regions(THREE, WINDOW)
 MAP = np.array([[1.0, 0.5], [0.25, 0.0]])
 STEPS = {
     "one": [("forward", 1), ("forward", 2), ("backward", 2), ("backward", 1)],
@@ -119,6 +125,8 @@ PICTURES = {
     "attack_panels": lambda: plots.attack_panels(ATTACK, (-1, 2, -1, 2)),
     "before_and_after": pruned,
     "boundaries_by_module": lambda: plots.boundaries_by_module(HEADS, *SAMPLES, BOX),
+    "boundary": lambda: plots.boundary(FOUND, FOLDS, {"samples": SAMPLES[0]}),
+    "boundary: many classes": lambda: plots.boundary(MANY),
     "circuits": lambda: plots.circuits({"": plots.CircuitPanel(BLOCK)}, size=(4, 3)),
     "circuits: kept and cut": lambda: plots.circuits(
         dict.fromkeys("ab", plots.CircuitPanel(BLOCK, BLOCK.kept(), [2])), axes=False

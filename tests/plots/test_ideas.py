@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
 
-from localbook import plots
+from localbook import plots, tropical
+from localbook.errors import ConfigError
 from tests.plots import examples as ex
 from tests.plots.examples import PICTURES
 
@@ -158,6 +159,24 @@ def test_every_region_is_drawn_once_and_the_panel_shows_their_box():
     assert len({patch.get_facecolor()[:3] for patch in fills}) == 2  # the signs of the values
     assert len({patch.get_facecolor()[3] for patch in fills}) == 5  # and their size
     assert (axes.get_xlim(), axes.get_ylim()) == ((0, 1), (0, 1))
+
+
+def test_a_boundary_is_drawn_pair_by_pair_unless_there_are_too_many_pairs():
+    (few,), (many,) = (PICTURES[name]().axes for name in ("boundary", "boundary: many classes"))
+    pairs = {f"class {one} or {other}" for one, other in ex.FOUND.classes}
+    assert set(few.get_legend_handles_labels()[1]) == pairs | {"samples"}
+    ends = [p.get_path().vertices for p in few.patches if p.get_linewidth() > 2]
+    assert sum(map(len, ends)) == 2 * len(ex.FOUND.segments)
+    assert (few.get_xlim(), few.get_ylim()) == ex.WINDOW
+    assert len(np.unique(ex.MANY.classes, axis=0)) > 6
+    assert many.get_legend_handles_labels()[1] == ["boundary"]
+
+
+def test_no_boundary_is_said():
+    shifts = np.zeros(2), np.array([0.0, 1.0])
+    one_class = tropical.ReLUNetwork((np.eye(2), np.zeros((2, 2))), shifts)
+    with pytest.raises(ConfigError, match="there is no boundary in this box"):
+        plots.boundary(tropical.decision_boundary(one_class, ex.WINDOW))
 
 
 def test_the_sweep_goes_along_the_generator_and_the_supporting_line_through_the_vertex():

@@ -6,7 +6,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
 from localbook.errors import ConfigError
-from localbook.tropical import fgsm, pgd, tropical_attack
+from localbook.tropical import descent, fgsm, pgd, shortened, tropical_attack
 
 
 def network(n=12, hidden=20, classes=4, seed=0):
@@ -166,3 +166,46 @@ def test_a_model_in_training_mode_is_attacked_in_evaluation_mode_and_left_as_it_
     assert [module.training for module in model] == [True, True, False, True, True]
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(found, attack(model.eval(), x, y))
+
+
+def test_descent_on_a_linear_model_ends_at_the_nearest_point_of_the_boundary():
+    """The nearest wrong input in the 2-norm is |w x| / |w|_2 away, where no bound is met."""
+    w = torch.tensor([1.0, -2.0, 0.5, 0.1], dtype=torch.float64)
+    x = 0.5 + 0.05 * torch.rand(
+        30, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
+    )
+    model = linear(w)
+    y = model(x).argmax(dim=1)
+    eta = descent(model, x, y, 0.5, step=0.05, steps=40)
+    torch.testing.assert_close(eta.norm(dim=1), (x @ w).abs() / w.norm(), rtol=1e-4, atol=0)
+    assert successes(model, x, y, eta) == 30
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shortened_perturbations_are_wrong_and_no_shorter_ones_nearby(seed):
+    model = network(seed=seed)
+    x, y = batch(model)
+    eta = pgd(model, x, y, 0.3, step=0.05, steps=20)
+    wrong = model(x + eta).argmax(dim=1) != y
+    short = shortened(model, x, y, eta)
+    assert torch.equal(model(x + short).argmax(dim=1) != y, wrong)
+    assert not short[~wrong].any()
+    shares = (short / eta).nan_to_num().amax(dim=1)
+    assert ((shares <= 1) & (shares >= 0)).all()
+    nearer = model(x + (1 - 1e-4) * short).argmax(dim=1) != y
+    assert not nearer[wrong].any()
+    assert (shares[wrong] < 1).any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_descent_keeps_the_bounds_and_is_shorter_than_pgd(seed):
+    model = network(seed=seed)
+    x, y = batch(model)
+    eta = descent(model, x, y, 0.2, step=0.05, steps=40)
+    assert float(eta.abs().max()) <= 0.2 + 1e-12
+    assert ((x + eta >= 0) & (x + eta <= 1)).all()
+    hit = eta.any(dim=1)
+    assert (model(x + eta).argmax(dim=1) != y)[hit].all()
+    other = pgd(model, x, y, 0.2, step=0.02, steps=40)
+    assert hit.any()
+    assert (eta[hit].norm(dim=1) < other[hit].norm(dim=1)).all()

@@ -8,7 +8,13 @@ from scipy.optimize import lsq_linear
 
 from localbook import tropical
 from localbook.errors import GeometryError
-from localbook.tropical import ReLUNetwork, Zonotope, dual_distance, dual_polytope
+from localbook.tropical import (
+    ReLUNetwork,
+    Zonotope,
+    dual_distance,
+    dual_distance_at,
+    dual_polytope,
+)
 from tests.tropical.networks import random_network
 
 
@@ -67,8 +73,11 @@ def test_the_bounds_enclose_a_slow_reference(widths, biases, seed):
 
 
 @pytest.mark.parametrize("widths", [(2, 6, 2), (2, 6, 3), (7, 6, 3)])
-def test_nothing_between_a_network_and_itself(widths):
-    found = distance(net := random_network(*widths, seed=1), net)
+def test_nothing_between_a_network_and_itself_in_any_order(widths):
+    net = random_network(*widths, seed=1)
+    (A, B), (c, _) = net.weights, net.biases
+    order = np.random.default_rng(0).permutation(len(A))
+    found = distance(net, changed(net, A[order], B[:, order], c[order]))
     np.testing.assert_allclose(found.upper, 0, atol=1e-13 * found.size)
     assert found.scale == 1
 
@@ -93,7 +102,7 @@ def test_what_the_boundary_does_not_see_does_not_count(seed, widths):
         found = distance(base, other)
         if widths[0] == 2:
             np.testing.assert_allclose(found.lower, exact.lower, rtol=1e-7, err_msg=what)
-        if what != "neurons in another order":  # the upper bound pairs neurons
+        if what != "neurons in another order":  # the order given is one of two that are tried
             np.testing.assert_allclose(found.upper, exact.upper, rtol=1e-7, err_msg=what)
 
 
@@ -174,3 +183,37 @@ def test_bad_input():
     with pytest.raises(GeometryError, match="not comparable"):
         distance(net, homogeneous(2, 6, 3, seed=0))
     assert tropical.DualDistance(np.ones(2), np.ones(2), 2.0, 1.0).relative == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_distance_at_points_is_that_of_the_scores_there(biases, seed):
+    """By the branches as sums over neurons, without a zonotope."""
+    make = random_network if biases else homogeneous
+    one, other = make(4, 6, 3, seed=seed), make(4, 6, 3, seed=seed + 10)
+    points = np.random.default_rng(seed).normal(size=(40, 4))
+
+    def branches(net):
+        (A, B), (c, b) = net.weights, net.biases
+        w = B - B.min(axis=0)  # the reduced form; another one adds the same function to all
+        lines = points @ A.T + c
+        sums = np.maximum(lines, 0) @ w.T + b
+        centre = lines @ w.T / 2 + b
+        return sums - centre.mean(axis=1, keepdims=True)
+
+    gap = np.abs(branches(one) - branches(other)).max(axis=1)
+    lengths = np.sqrt((points**2).sum(axis=1) + biases)
+    polytopes = dual_polytope(one), dual_polytope(other)
+    found = dual_distance_at(*polytopes, points)
+    bounds = dual_distance(*polytopes)
+    assert found == pytest.approx((gap / lengths).max() / bounds.size)
+    assert found <= bounds.relative[1] * (1 + 1e-9)
+
+
+def test_points_that_do_not_fit():
+    polytope = dual_polytope(random_network(3, 4, 2, seed=0))
+    with pytest.raises(GeometryError, match="of shape \\(5, 2\\) for networks of 3 inputs"):
+        dual_distance_at(polytope, polytope, np.ones((5, 2)))
+    flat = dual_polytope(homogeneous(3, 4, 2, seed=0))
+    with pytest.raises(GeometryError, match="no point has a direction"):
+        dual_distance_at(flat, flat, np.zeros((2, 3)))

@@ -16,8 +16,11 @@ from localbook.tropical import (
     generators,
     keep_neurons,
     keep_weights,
+    lookahead_costs,
     neuron_costs,
+    path_costs,
     snip,
+    synflow,
     weight_costs,
     without_neurons,
 )
@@ -102,11 +105,56 @@ def test_exponent_zero_is_the_magnitude():
         np.testing.assert_array_equal(cost, np.abs(w))
 
 
+@pytest.mark.parametrize("norm", [1, 2])
+def test_paths_are_those_that_go_through_a_weight(norm):
+    """Against all paths, walked one by one."""
+    weights, _ = stack(3, 4, 2, 3, seed=4)
+    sums = [np.zeros(w.shape) for w in weights]
+    for path in itertools.product(*(range(n) for n in (3, 4, 2, 3))):
+        steps = list(itertools.pairwise(path))
+        size = np.prod([abs(w[o, i]) ** norm for w, (i, o) in zip(weights, steps, strict=True)])
+        for total, (i, o) in zip(sums, steps, strict=True):
+            total[o, i] += size
+    for cost, total in zip(path_costs(weights, norm=norm), sums, strict=True):
+        np.testing.assert_allclose(cost, total ** (1 / norm))
+
+
+def test_synflow_of_one_round_is_the_gradient_of_the_sum_over_paths():
+    weights, _ = stack(4, 5, 3, seed=5)
+    tensors = [torch.tensor(np.abs(w), requires_grad=True) for w in weights]
+    (tensors[1] @ (tensors[0] @ torch.ones(4, dtype=torch.float64))).sum().backward()
+    scores = [(t.detach() * t.grad).numpy() for t in tensors]
+    for cost, score in zip(path_costs(weights, norm=1), scores, strict=True):
+        np.testing.assert_allclose(cost, score)
+    kept = keep_weights(weights, scores, 0.6)
+    for a, b in zip(synflow(weights, 0.6, rounds=1), kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_synflow_in_rounds_keeps_a_path_where_one_round_empties_a_layer():
+    """A layer of many small weights beside one of few large ones: SynFlow's own example."""
+    rng = np.random.default_rng(0)
+    weights = [w * rng.uniform(0.5, 1.5, w.shape) for w in (np.ones((40, 40)), np.ones((2, 40)))]
+    alone = [m.any() for m in class_blind([weights[0], 0.1 * weights[1]], 0.94)]
+    rounds = [m.any() for m in synflow([weights[0], 0.1 * weights[1]], 0.94)]
+    assert (alone, rounds) == ([True, False], [True, True])
+
+
+def test_lookahead_with_one_hidden_layer_is_the_price_without_biases_and_mean():
+    weights, biases = stack(3, 5, 4)
+    weights[1] -= weights[1].mean(axis=0)
+    ours = weight_costs(weights, [0 * c for c in biases])
+    for a, b, c in zip(ours, lookahead_costs(weights), path_costs(weights), strict=True):
+        np.testing.assert_allclose(a, b)
+        np.testing.assert_allclose(a, c)
+
+
 @few
 @given(stacks())
 def test_costs_of_degenerate_stacks_are_finite_and_keep_the_type(given_stack):
     weights, biases = given_stack
-    for cost, w in zip(weight_costs(weights, biases), weights, strict=True):
+    priced = weight_costs(weights, biases), path_costs(weights), lookahead_costs(weights)
+    for cost, w in zip(itertools.chain(*priced), weights * 3, strict=True):
         assert np.isfinite(cost).all()
         assert (cost[w == 0] == 0).all()
         assert cost.dtype == np.float32
@@ -126,6 +174,7 @@ def test_the_compression_is_exact(given_stack, compression):
         scores = weight_costs(weights, biases)
         chosen = [method(weights, compression) for method in MAGNITUDE]
         chosen += [keep_weights(weights, scores, compression), snip(weights, weights, compression)]
+        chosen += [synflow(weights, compression, rounds=5)]
         assert all(nonzero(masks, biases) == allowed for masks in chosen)
     widths = [weights[0].shape[1], *[1] * (len(weights) - 1), len(weights[-1])]
     if sum((i + 1) * o for i, o in itertools.pairwise(widths)) <= allowed:

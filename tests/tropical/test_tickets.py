@@ -86,6 +86,20 @@ def test_what_a_round_starts_from(method):
             assert bias.tobytes() == origin.tobytes()
 
 
+def test_random_masks_have_as_many_weights_in_each_layer_as_rewinding_in_other_places():
+    pruning = Pruning(0.3, 5, "global", "random")
+    rewind, random = pruned(Pruning(0.3, 5, "global", "rewind")), pruned(pruning)
+    for one, other in zip(rewind, random, strict=True):
+        assert [m.sum() for m in one.masks] == [m.sum() for m in other.masks]
+        for weight, initial, mask in zip(
+            other.start.weights, rewind[0].start.weights, other.masks, strict=True
+        ):
+            np.testing.assert_array_equal(weight, np.where(mask, initial, 0))
+    assert any((a.masks[0] != b.masks[0]).any() for a, b in zip(rewind, random, strict=True))
+    again = pruned(pruning)
+    assert all((a.masks[0] == b.masks[0]).all() for a, b in zip(random, again, strict=True))
+
+
 def test_the_control_has_the_masks_of_rewinding():
     rewind, reinit = (pruned(Pruning(0.3, 5, "layer", method)) for method in ("rewind", "reinit"))
     for one, other in zip(rewind, reinit, strict=True):

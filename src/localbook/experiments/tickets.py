@@ -25,6 +25,7 @@ from localbook.tropical import (
     ReLUNetwork,
     Round,
     dual_distance,
+    dual_distance_at,
     dual_polytope,
     initial_network,
     iterative_pruning,
@@ -159,6 +160,7 @@ def _prune(
         _trainer(job, lr, seed, sets),
         Pruning(setting.rate, setting.rounds, setting.scope, cast(Method, job.method)),
         lambda number: _start(job, initialisation, seed + _FRESH * number),
+        seed,
     )
     rows = []
     with Progress(f"{job.method} {initialisation} seed {seed}", setting.rounds, "round") as bar:
@@ -169,7 +171,7 @@ def _prune(
 
 
 def _measured(rounds: Iterator[Round], sets: dict[str, Labelled]) -> Iterator[Row]:
-    """Yield what is recorded of each round: bounds on distances, and accuracies."""
+    """Yield what is recorded of each round: distances, also at the test images, and accuracies."""
     dense = None
     started = time.perf_counter()
     for this in rounds:
@@ -185,17 +187,18 @@ def _measured(rounds: Iterator[Round], sets: dict[str, Labelled]) -> Iterator[Ro
             "shape": [
                 round(d, 6) for d in dual_distance(dense, polytope, up_to_scale=True).relative
             ],
+            "at_images": round(dual_distance_at(dense, polytope, sets["test"][0]), 6),
             "seconds": round(seconds, 3),
         }
         started = time.perf_counter()
 
 
-_METHODS: tuple[Method, ...] = ("rewind", "reinit", "finetune")
+_METHODS: tuple[Method, ...] = ("rewind", "reinit", "finetune", "random")
 _ALL: tuple[Initialisation, ...] = ("default", "xavier", "he", "gaussian")
 
 _CPU = TicketSetting(
     data="mnist",
-    seeds=3,
+    seeds=10,
     methods=_METHODS,
     initialisations=("xavier", "he", "gaussian"),
     hidden=100,

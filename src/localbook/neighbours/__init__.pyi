@@ -1,4 +1,5 @@
 from . import (
+    activating_while_pruning,
     af_kan,
     circuit_diagrams,
     convex_training,
@@ -7,15 +8,18 @@ from . import (
     hypernetworks,
     li2,
     multigrid,
+    noprop,
     one_layer_transformer,
     quadratic,
     representational_geometry,
+    rnn_review,
     sparse_rnn,
     two_stream_video,
     xor_grokking,
 )
 
 __all__ = [
+    "activating_while_pruning",
     "af_kan",
     "circuit_diagrams",
     "convex_training",
@@ -24,9 +28,11 @@ __all__ = [
     "hypernetworks",
     "li2",
     "multigrid",
+    "noprop",
     "one_layer_transformer",
     "quadratic",
     "representational_geometry",
+    "rnn_review",
     "sparse_rnn",
     "two_stream_video",
     "xor_grokking",

@@ -57,6 +57,9 @@ LOOKS: Mapping[str, Look] = {
         ("sgr-infopro", "SGR on InfoPro", "green", "d", ":"),
         # Prunings: of weights, then of neurons.
         ("tropical", "tropical", "vermilion", "o", "-"),
+        ("path-l2", "paths, 2-norm", "purple", "p", "--"),
+        ("lookahead", "lookahead", "ochre", ">", "-."),
+        ("synflow", "SynFlow", "green", "*", "-"),
         ("class-blind", "class-blind", "blue", "s", "--"),
         ("class-uniform", "class-uniform", "green", "^", "-."),
         ("class-distribution", "class-distribution", "purple", "D", ":"),

@@ -1,4 +1,4 @@
-"""Attacks compared: the paper's, the usual ones, and a library's, at the same budget."""
+"""Attacks compared: the paper's, the usual ones, and those of libraries, at the same budget."""
 
 from localbook.experiments.attacks.experiment import (
     TROPICAL_ATTACK,

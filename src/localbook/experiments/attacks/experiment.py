@@ -1,4 +1,4 @@
-"""Tropical attacks beside FGSM, PGD and a library's attacks, at the same budget."""
+"""Tropical attacks beside FGSM, PGD and attacks of two libraries, at the same budget."""
 
 import time
 from collections.abc import Mapping
@@ -67,18 +67,19 @@ def compare_attacks(job: Job) -> Outcome:
 
     def judge(candidate: Candidate) -> list[float]:
         model = networks(TUNING_SEED)
-        row = _attack(job, model, *sets["val"], candidate, TUNING_SEED)
+        row, _ = _attack(job, model, *sets["val"], candidate, TUNING_SEED)
         # More successes first, then more wrong answers at any distance, then smaller ones.
         return [row["success"], row["wrong"], -(row["l2"] or 0.0)]
 
     def measure(seed: int) -> tuple[Row, list[Row]]:
-        return _attack(job, networks(seed), *sets["test"], chosen, seed), []
+        row, images = _attack(job, networks(seed), *sets["test"], chosen, seed)
+        return row, [images]
 
     chosen, tuning = tune(job, setting.candidates[job.method], judge, score="score")
-    final, _ = seed_by_seed(job, measure)
+    final, history = seed_by_seed(job, measure)
     model = network(setting, *_shape(sets["train"]), seed=0)
     return Outcome(
-        history=[],
+        history=history,
         final=final,
         wall_s=sum(row["seconds"] for row in final),
         chosen=chosen,
@@ -118,8 +119,8 @@ def _shape(data: tuple[Tensor, Tensor]) -> tuple[int, int]:
 
 def _attack(
     job: Job, model: nn.Sequential, x: Tensor, y: Tensor, candidate: Candidate, seed: int
-) -> Row:
-    """Return what an attack does to the first images that are classified rightly."""
+) -> tuple[Row, Row]:
+    """Return what an attack does to the first images that are classified rightly, and to each."""
     setting: AttackSetting = job.setting
     right = model(x).argmax(dim=1) == y
     rows = torch.nonzero(right)[: setting.images, 0]
@@ -140,18 +141,34 @@ def _attack(
     weights = weight_change_needed(model, images, eta)
     # The coupling holds up to its tolerance, and so does the bound of the weights seen from eta.
     both = success & (weights * (1 - Penalty().tolerance) <= setting.weight_eps + _ROUNDING)
-    return {
+    lengths = eta.norm(dim=1)
+    each: Row = {
+        "success": _marks(success),
+        "success_both": _marks(both),
+        # at any distance, null where the class is right
+        "l2": [
+            round(length, 4) if hit else None
+            for length, hit in zip(lengths.tolist(), wrong.tolist(), strict=True)
+        ],
+    }
+    row: Row = {
         "clean_accuracy": _share(right),
         "images": len(rows),
         "success": _share(success),
         "success_both": _share(both),
         "wrong": _share(wrong),
-        "l2": _mean(eta.norm(dim=1)[success]),
+        "l2": _mean(lengths[success]),
         "linf": _mean(largest[success]),
         "weight_change": _mean(weights[success]),
         "cpu_ms_per_image": round(1000 * busy / len(rows), 4),  # of all threads together
         "seconds": round(seconds, 3),
     }
+    return row, each
+
+
+def _marks(mask: Tensor) -> str:
+    """Return a 1 or a 0 for each image."""
+    return "".join("01"[bit] for bit in mask.tolist())
 
 
 def _share(mask: Tensor) -> float:
@@ -172,6 +189,11 @@ _TUNED: Mapping[str, tuple[Candidate, ...]] = {
     "tropical-tight": _SCHEDULES,
     "fgsm": ({},),
     "pgd": _STEPS,
+    "pgd-short": _STEPS,
+    "descent": tuple({"length": length} for length in (0.02, 0.05, 0.1, 0.25)),
+    "ddn": tuple({"start": s, "gamma": g} for s in (0.2, 1.0) for g in (0.05, 0.2)),
+    "deepfool": tuple({"classes": k, "overshoot": o} for k in (3, 10) for o in (0.002, 0.02)),
+    "fmn": tuple({"step": s, "gamma": g} for s in (0.1, 1.0) for g in (0.05, 0.2)),
     "art-pgd": _STEPS,
     "art-apgd": tuple({"step": share} for share in (0.25, 0.5, 1.0, 2.0)),
     "art-cw": tuple({"lr": lr, "const": c} for lr in (0.01, 0.1) for c in (0.1, 1.0)),
@@ -181,6 +203,8 @@ _QUICK: Mapping[str, tuple[Candidate, ...]] = {
     "tropical-tight": ({"margin": 0.02, "steps": 25},),
     "fgsm": ({},),
     "pgd": ({"step": 0.1},),
+    "pgd-short": ({"step": 0.1},),
+    "descent": ({"length": 0.1},),
 }
 
 _DIGITS = AttackSetting(
@@ -193,7 +217,7 @@ _DIGITS = AttackSetting(
     weight_eps=0.03,
     images=100,
     candidates=_TUNED,
-    seeds=5,
+    seeds=10,
 )
 _MNIST = AttackSetting(
     data="mnist",
@@ -205,7 +229,7 @@ _MNIST = AttackSetting(
     weight_eps=0.005,
     images=100,
     candidates=_TUNED,
-    seeds=3,
+    seeds=5,
 )
 
 TROPICAL_ATTACK = Experiment(

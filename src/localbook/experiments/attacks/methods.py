@@ -1,4 +1,4 @@
-"""The attacks that are compared, by name: the book's own, and those of a well-kept library."""
+"""The attacks that are compared, by name: the book's own, and those of well-kept libraries."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.tropical.attacks import Penalty, fgsm, pgd, tropical_attack
+from localbook.tropical.attacks import Penalty, descent, fgsm, pgd, shortened, tropical_attack
 
 if TYPE_CHECKING:
     from art.attacks import EvasionAttack
+    from foolbox.attacks.base import MinimizationAttack
 
 Candidate = dict[str, Any]
 
@@ -76,12 +77,43 @@ def _library(
     return attack
 
 
+def _foolbox(make: Callable[[Any, Candidate], "MinimizationAttack"]) -> Attack:
+    """Return an attack of Foolbox that looks for the shortest perturbation, as one of ours."""
+
+    def attack(
+        model: nn.Sequential, x: Tensor, y: Tensor, budget: Budget, chosen: Candidate
+    ) -> Tensor:
+        try:
+            with warnings.catch_warnings():  # of scipy, whose old names the library uses
+                warnings.simplefilter("ignore", DeprecationWarning)
+                import foolbox
+                from foolbox.models.pytorch import PyTorchModel
+        except ImportError as error:
+            raise ConfigError(
+                "this attack is Foolbox's, which is not installed; run `pip install foolbox`, or "
+                "choose other methods."
+            ) from error
+        victim = PyTorchModel(model.eval(), bounds=(0, 1), device=x.device)
+        with torch.enable_grad():
+            _, found, _ = make(foolbox.attacks, chosen)(victim, x, y, epsilons=None)
+        return torch.as_tensor(found) - x
+
+    return attack
+
+
+def _pgd(model: nn.Sequential, x: Tensor, y: Tensor, budget: Budget, chosen: Candidate) -> Tensor:
+    return pgd(model, x, y, budget.eps, step=chosen["step"] * budget.eps, steps=40)
+
+
 ATTACKS: Mapping[str, Attack] = {
     # The bound of the weights is the pixels': as a rule too wide to be felt.
     "tropical": lambda model, x, y, b, c: _tropical(model, x, y, b.eps, b.eps, c),
     "tropical-tight": lambda model, x, y, b, c: _tropical(model, x, y, b.weight_eps, b.eps, c),
     "fgsm": lambda model, x, y, b, c: fgsm(model, x, y, b.eps),
-    "pgd": lambda model, x, y, b, c: pgd(model, x, y, b.eps, step=c["step"] * b.eps, steps=40),
+    "pgd": _pgd,
+    # PGD never stops; what it finds is longer than it need be.
+    "pgd-short": lambda model, x, y, b, c: shortened(model, x, y, _pgd(model, x, y, b, c)),
+    "descent": lambda model, x, y, b, c: descent(model, x, y, b.eps, step=c["length"], steps=40),
     "art-pgd": _library(
         lambda evasion, classifier, b, c: evasion.ProjectedGradientDescent(
             classifier,
@@ -105,7 +137,18 @@ ATTACKS: Mapping[str, Attack] = {
             verbose=False,
         )
     ),
-    # It has no bound: what it finds counts as a success if it happens to lie within.
+    # From here on they have no bound: what they find counts if it happens to lie within.
+    "ddn": _foolbox(
+        lambda attacks, c: attacks.DDNAttack(init_epsilon=c["start"], gamma=c["gamma"])
+    ),
+    "deepfool": _foolbox(
+        lambda attacks, c: attacks.L2DeepFoolAttack(
+            candidates=c["classes"], overshoot=c["overshoot"]
+        )
+    ),
+    "fmn": _foolbox(
+        lambda attacks, c: attacks.L2FMNAttack(max_stepsize=c["step"], gamma=c["gamma"])
+    ),
     "art-cw": _library(
         lambda evasion, classifier, b, c: evasion.CarliniL2Method(
             classifier,

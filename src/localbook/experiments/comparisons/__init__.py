@@ -9,6 +9,7 @@ from localbook.experiments.comparisons.ablation import (
 )
 from localbook.experiments.comparisons.boundaries import BOUNDARIES, geometry
 from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
+from localbook.experiments.comparisons.compare import compare
 from localbook.experiments.comparisons.deep import (
     CIFAR10,
     CIFAR10_DEPTH,
@@ -56,6 +57,7 @@ __all__ = [
     "Comparison",
     "Method",
     "boundaries",
+    "compare",
     "convolutional",
     "geometry",
     "mirrored",

@@ -1,5 +1,8 @@
 """Experiments of neighbours that take more room than their own file has."""
 
+from localbook.experiments.neighbours.activating_while_pruning import DIGITS as ACTIVATING
+from localbook.experiments.neighbours.activating_while_pruning import RESNET as ACTIVATING_RESNET
+from localbook.experiments.neighbours.activating_while_pruning import VIT as ACTIVATING_VIT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
@@ -7,6 +10,7 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.random_structures import (
@@ -25,10 +29,14 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
+from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
 from localbook.experiments.neighbours.sparse_rnn import SPARSE_RNN
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
+    "ACTIVATING",
+    "ACTIVATING_RESNET",
+    "ACTIVATING_VIT",
     "AF_KAN",
     "AF_KAN_MNIST",
     "CONVEX_TRAINING",
@@ -39,6 +47,8 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "NOPROP",
+    "NOPROP_CIFAR10",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
@@ -46,6 +56,7 @@ __all__ = [
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
+    "RNN_REVIEW",
     "SPARSE_RNN",
     "TWO_STREAM",
     "depths",

@@ -21,7 +21,7 @@ from localbook.experiments.harness import (
     tensors_once,
     tune,
 )
-from localbook.experiments.pruning.methods import METHODS, Masks, Trained, zeroing
+from localbook.experiments.pruning.methods import METHODS, SCALED, Masks, Trained, zeroing
 from localbook.experiments.pruning.networks import (
     digest,
     linear_layers,
@@ -54,9 +54,10 @@ class PruningSetting:
     tuning_batches : int
         For how long.
     rates : tuple of float
-        Learning rates tried for each mode but "none".
+        Learning rates tried for each mode but "none", the same for every method.
     exponents : tuple of float
-        Tried by the tropical pruning of weights, with the middle rates only: as many candidates.
+        Tried by the methods that have one, in the first mode, which should tune nothing; the other
+        modes keep what was chosen.
     compressions : tuple of float
     judged_at : float
         The compression at which candidates are judged, on the validation split.
@@ -81,13 +82,9 @@ class PruningSetting:
     methods: tuple[str, ...]
     seeds: int
 
-    def tried(self, method: str, mode: str) -> list[Row]:
-        """Return the candidates of a method in a mode."""
-        exponents = self.exponents if method == "tropical" else (1.0,)
+    def tried(self, mode: str, exponents: tuple[float, ...]) -> list[Row]:
+        """Return the candidates in a mode, for the exponents that are left to it."""
         rates = self.rates if mode != "none" else (0.0,)
-        if len(rates) > 1 and len(exponents) > 1:
-            spare = (len(rates) - len(rates) // len(exponents)) // 2
-            rates = rates[spare : spare + len(rates) // len(exponents)]
         return [{"exponent": e, "lr": lr} for e in exponents for lr in rates]
 
 
@@ -204,7 +201,8 @@ def run(job: Job) -> Outcome:
 
 def _choose(bench: _Bench) -> tuple[list[Row], Row]:
     """Judge every mode's candidates on the validation split."""
-    setting, rows, chosen = bench.job.setting, [], {}
+    setting, method, rows, chosen = bench.job.setting, bench.job.method, [], {}
+    exponents = setting.exponents if method in SCALED else (1.0,)
     for mode in setting.modes:
 
         def judge(candidate: Row, mode: str = mode) -> float:
@@ -212,8 +210,9 @@ def _choose(bench: _Bench) -> tuple[list[Row], Row]:
             net, _ = bench.pruned(dense, mode, candidate, setting.judged_at, TUNING_SEED)
             return measure(net, bench.splits["val"])[0]
 
-        candidates = setting.tried(bench.job.method, mode)
+        candidates = setting.tried(mode, exponents)
         chosen[mode], tuning = tune(bench.job, candidates, judge, name=mode)
+        exponents = (chosen[mode]["exponent"],)
         rows += [{"mode": mode} | row for row in tuning]
     return rows, chosen
 
@@ -274,7 +273,7 @@ _CPU = replace(
     rates=_RATES,
     exponents=_EXPONENTS,
     methods=tuple(METHODS),
-    seeds=5,
+    seeds=10,
 )
 _HEAD = replace(
     _CPU,
@@ -321,7 +320,7 @@ MNIST = Experiment(
             batches=800,
             tuning_batches=50,
             methods=_WITHOUT_TWIN,
-            seeds=3,
+            seeds=5,
         ),
         "gpu": replace(
             _CPU, data="mnist", hidden=(300, 100), batches=5_000, tuning_batches=500, seeds=10

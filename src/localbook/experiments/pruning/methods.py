@@ -50,6 +50,17 @@ def _tropical(dense: Trained, compression: float) -> Masks:
     return _all_biases(dense, pruning.keep_weights(dense.weights, costs, compression))
 
 
+def _path_l2(dense: Trained, compression: float) -> Masks:
+    """Price as the tropical pruning does, without biases and without the mean over classes."""
+    costs = pruning.path_costs(dense.weights, dense.exponent)
+    return _all_biases(dense, pruning.keep_weights(dense.weights, costs, compression))
+
+
+def _lookahead(dense: Trained, compression: float) -> Masks:
+    costs = pruning.lookahead_costs(dense.weights, dense.exponent)
+    return _all_biases(dense, pruning.keep_weights(dense.weights, costs, compression))
+
+
 def _tropical_neurons(dense: Trained, compression: float) -> Masks:
     costs = pruning.neuron_costs(dense.weights, dense.biases)
     kept = pruning.keep_neurons(dense.weights, dense.biases, costs, compression)
@@ -113,6 +124,9 @@ def _rows_to_remove(widths: list[int], budget: int) -> list[int]:
 
 METHODS: Mapping[str, Callable[[Trained, float], Masks]] = {
     "tropical": _tropical,
+    "path-l2": _path_l2,
+    "lookahead": _lookahead,
+    "synflow": lambda d, c: _all_biases(d, pruning.synflow(d.weights, c)),
     "class-blind": lambda d, c: _all_biases(d, pruning.class_blind(d.weights, c)),
     "class-uniform": lambda d, c: _all_biases(d, pruning.class_uniform(d.weights, c)),
     "class-distribution": lambda d, c: _all_biases(d, pruning.class_distribution(d.weights, c)),
@@ -121,6 +135,10 @@ METHODS: Mapping[str, Callable[[Trained, float], Masks]] = {
     "tropical-neurons": _tropical_neurons,
     "torch-ln": _torch_ln,
 }
+
+
+SCALED = ("tropical", "path-l2", "lookahead")
+"""Those whose scores have an exponent: 0 makes each of them class-blind."""
 
 
 def zeroing(net: nn.Sequential, masks: Masks) -> Callable[[int], None]:

@@ -14,7 +14,7 @@ from localbook.local.rules.forward_forward import ForwardForward, with_length_no
 from localbook.local.rules.greedy import Greedy
 from localbook.local.rules.infopro import InfoPro
 from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip, module_loss
-from localbook.local.rules.noprop import NoProp, noprop_network
+from localbook.local.rules.noprop import NoProp, NoPropBlock, noprop_network, noprop_posterior
 from localbook.local.rules.plain import PlainLocal
 from localbook.local.rules.predsim import PredSim
 from localbook.local.rules.sgr import DISTANCES, SGR
@@ -38,6 +38,7 @@ __all__ = [
     "LocalLoss",
     "LocalRule",
     "NoProp",
+    "NoPropBlock",
     "PlainLocal",
     "PredSim",
     "Rule",
@@ -48,6 +49,7 @@ __all__ = [
     "mixed",
     "module_loss",
     "noprop_network",
+    "noprop_posterior",
     "smoothed",
     "with_dgl_heads",
     "with_length_norm",

@@ -15,7 +15,7 @@ from localbook.plots.chapters.polynomials import (
     subdivisions,
 )
 from localbook.plots.chapters.pruning import before_and_after, margins
-from localbook.plots.chapters.regions import RegionPanel, class_map, region_panels
+from localbook.plots.chapters.regions import RegionPanel, boundary, class_map, region_panels
 from localbook.plots.chapters.sgr import contours
 from localbook.plots.chapters.similarity import similarity_maps
 from localbook.plots.chapters.timelines import step_timeline, update_timeline
@@ -36,6 +36,7 @@ __all__ = [
     "before_and_after",
     "border_diagram",
     "boundaries_by_module",
+    "boundary",
     "circuits",
     "class_map",
     "contours",

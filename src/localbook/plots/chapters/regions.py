@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
+from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats, Indices
+from localbook.errors import ConfigError
 from localbook.plots.figure import new_figure
-from localbook.plots.shapes import INPUTS, Cap, closed, dots, segments
-from localbook.plots.style import PALETTE, house_style
+from localbook.plots.shapes import INPUTS, Cap, closed, dots, legend_below, polygon, segments
+from localbook.plots.style import PALETTE, house_style, looks
 
 _CLASSES: tuple[tuple[str, Cap], ...] = (
     (PALETTE["blue"], "round"),
@@ -20,6 +23,7 @@ _CLASSES: tuple[tuple[str, Cap], ...] = (
 _BOUNDARY = PALETTE["green"]
 _FOLDS = PALETTE["purple"]
 _SHADES = 5
+_KINDS = 6  # of segments that can be told apart
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,73 @@ def region_panels(panels: Sequence[RegionPanel]) -> Figure:
             dots(axes, panel.points[panel.labels == label], colour, cap=cap)
         _plane(axes, panel.polygons)
         axes.set_title(panel.title)
+    return figure
+
+
+class _Segments(Protocol):
+    """A decision boundary in the plane."""
+
+    @property
+    def segments(self) -> Floats: ...
+    @property
+    def classes(self) -> Indices: ...
+    @property
+    def tied(self) -> Sequence[Floats]: ...
+
+
+class _Regions(Protocol):
+    """Linear regions in the plane."""
+
+    @property
+    def polygons(self) -> Sequence[Floats]: ...
+
+
+@house_style()
+def boundary(
+    found: _Segments,
+    regions: _Regions | None = None,
+    points: Mapping[str, ArrayLike] | None = None,
+) -> Figure:
+    """Draw the decision boundary of a network of two inputs, up to six pairs of classes apart.
+
+    Parameters
+    ----------
+    found : DecisionBoundary
+        As :func:`localbook.tropical.decision_boundary` returns it.
+    regions : LinearRegions, optional
+        As :func:`localbook.tropical.linear_regions` returns them; their sides are drawn thin.
+    points : mapping of name to array_like, shape (N, 2), optional
+        Samples, such as those of each class.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to draw.
+    """
+    kinds = {
+        f"class {pair[0]} or {pair[1]}": (found.classes == pair).all(axis=1)
+        for pair in np.unique(found.classes, axis=0)
+    }
+    if len(kinds) > _KINDS:
+        kinds = {"boundary": np.ones(len(found.classes), dtype=bool)}
+    samples = {name: np.asarray(p, dtype=float) for name, p in (points or {}).items()}
+    sides = regions.polygons if regions else ()
+    shown = [*found.segments, *found.tied, *samples.values(), *sides]
+    if not any(len(part) for part in shown):
+        raise ConfigError("there is no boundary in this box, and nothing else to draw.")
+    look = looks([*kinds, *samples])
+    figure = new_figure(5.4, 4.9)
+    axes = figure.subplots()
+    if sides:
+        axes.add_patch(PathPatch(closed(sides), fill=False, ec=_FOLDS, lw=0.4, alpha=0.5))
+    for name, chosen in kinds.items():
+        segments(axes, found.segments[chosen], look[name].colour, 2.2, look[name].line, name)
+    for area in found.tied:
+        polygon(axes, area, _BOUNDARY)
+    for name, sample in samples.items():
+        axes.plot(*sample.T, look[name].marker, color=look[name].colour, markersize=3, label=name)
+    _plane(axes, [np.vstack([np.reshape(part, (-1, 2)) for part in shown])])
+    legend_below(figure)
     return figure
 
 

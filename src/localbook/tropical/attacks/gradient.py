@@ -1,9 +1,10 @@
-r"""Attacks by the sign of the input's gradient, short enough to be read: FGSM and PGD.
+r"""Attacks by the input's gradient, short enough to be read: FGSM, PGD, and the shortest way.
 
-Both look for a perturbation :math:`\eta` with :math:`\|\eta\|_\infty \le \epsilon` and
-:math:`x + \eta \in [0, 1]^n` that raises the cross-entropy of the right class. Goodfellow, Shlens
-and Szegedy, "Explaining and Harnessing Adversarial Examples" (2015); Madry et al., "Towards Deep
-Learning Models Resistant to Adversarial Attacks" (2018), without the random start.
+All look for a perturbation :math:`\eta` with :math:`\|\eta\|_\infty \le \epsilon` and
+:math:`x + \eta \in [0, 1]^n` that raises another class above the right one, the first two by the
+gradient's sign. Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples"
+(2015); Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks" (2018),
+without the random start.
 """
 
 from collections.abc import Iterator
@@ -79,6 +80,93 @@ def pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, *, step: float, step
         (gradient,) = torch.autograd.grad((others - scores.gather(1, y[:, None])[:, 0]).sum(), eta)
         eta = torch.clamp(eta.detach() + step * gradient.sign(), low, high)
     return eta
+
+
+def descent(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, *, step: float, steps: int
+) -> Tensor:
+    """Return where steps down the lead of the right class first cross the boundary, or zero.
+
+    Each step follows the gradient of the lead over the next class, of length 1 in the 2-norm, and
+    is clipped to the bounds; an input that is over the boundary stays where it is, and is then
+    :func:`shortened`. It is the plainest attack that looks for short perturbations.
+
+    Parameters
+    ----------
+    model, x, y, eps
+        See :func:`fgsm`.
+    step : float
+        Length of a step in the 2-norm.
+    steps : int
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``, zero where no step crossed the boundary.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`pgd`.
+    """
+    check_batch(model, x, y)
+    check_bound("step", step)
+    if steps < 1:
+        raise ConfigError(f"steps={steps} must be at least 1.")
+    low, high = feasible_box(x, eps)
+    eta = torch.zeros_like(x)
+    for _ in range(steps):
+        eta.requires_grad_()
+        with evaluating(model):
+            scores = model(x + eta)
+        right = scores.gather(1, y[:, None])[:, 0]
+        lead = right - scores.scatter(1, y[:, None], -torch.inf).amax(dim=1)
+        (gradient,) = torch.autograd.grad(lead.sum(), eta)
+        unit = nn.functional.normalize(gradient.flatten(1), dim=1).view_as(eta)
+        going = (lead > 0).view(-1, *[1] * (x.ndim - 1))
+        eta = torch.where(going, torch.clamp(eta - step * unit, low, high), eta).detach()
+    return shortened(model, x, y, eta)
+
+
+def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor, *, halvings: int = 20) -> Tensor:
+    """Return each perturbation moved back towards its input, as far as the class stays wrong.
+
+    By bisection, which finds one place where the line crosses the boundary, not always the first.
+
+    Parameters
+    ----------
+    model, x, y
+        See :func:`fgsm`.
+    eta : Tensor
+        Perturbations of ``x``.
+    halvings : int
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``, zero where ``x + eta`` has the right class.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`fgsm`.
+    """
+    check_batch(model, x, y)
+
+    def wrong(share: Tensor) -> Tensor:
+        with torch.no_grad(), evaluating(model):
+            scores: Tensor = model(x + share * eta)
+        return (scores.argmax(dim=1) != y).view_as(share)
+
+    right_at = torch.zeros(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
+    wrong_at = torch.ones_like(right_at)
+    found = wrong(wrong_at)
+    for _ in range(halvings):
+        middle = (right_at + wrong_at) / 2
+        hit = wrong(middle)
+        wrong_at = torch.where(hit, middle, wrong_at)
+        right_at = torch.where(hit, right_at, middle)
+    return torch.where(found, wrong_at * eta, torch.zeros_like(eta))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from localbook.tropical.dual.branches import (
     quotient,
     reduced_branches,
 )
-from localbook.tropical.dual.distance import DualDistance, dual_distance
+from localbook.tropical.dual.distance import DualDistance, dual_distance, dual_distance_at
 from localbook.tropical.dual.polytope import DualPolytope, decision_polynomial, dual_polytope
 from localbook.tropical.dual.rational import rational
 
@@ -22,6 +22,7 @@ __all__ = [
     "common_factor",
     "decision_polynomial",
     "dual_distance",
+    "dual_distance_at",
     "dual_polytope",
     "paper_branches",
     "quotient",

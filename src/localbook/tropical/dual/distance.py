@@ -13,6 +13,7 @@ available, and this definition is our reconstruction.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats
 from localbook.errors import GeometryError
@@ -63,8 +64,8 @@ def dual_distance(
     (:math:`|x|` for polytopes that are not lifted), both networks decide for i.
 
     In one to three dimensions the bounds are those of :func:`hausdorff`. Beyond, the upper bound is
-    still its pairing of the generators in order, which suits networks with the same neurons, and
-    the lower bound the largest difference of the support functions that is met from the directions
+    still its pairing of the generators, which finds the same neurons in another order, and the
+    lower bound the largest difference of the support functions that is met from the directions
     of the first polytope's generators on.
 
     Parameters
@@ -81,16 +82,49 @@ def dual_distance(
         If inputs or classes differ in number, or the first polytope is a point.
     """
     ones, others = _lifted_alike(first, second)
-    size, other_size = _size(ones), _size(others)
-    if size == 0:
-        raise GeometryError(
-            "the first dual polytope is a point, as of a constant network: there is no size to "
-            "measure by."
-        )
+    size, other_size = _positive_size(ones), _size(others)
     scale = size / other_size if up_to_scale and other_size > 0 else 1.0
     pairs = zip(_centred(ones, 1.0), _centred(others, scale), strict=True)
     bounds = np.array([_bounds(one, other) for one, other in pairs])
     return DualDistance(bounds[:, 0], bounds[:, 1], size, scale)
+
+
+def dual_distance_at(first: DualPolytope, second: DualPolytope, points: ArrayLike) -> float:
+    r"""Return the largest difference of branches at some points, by the measure of the distance.
+
+    :math:`\max_{i, x} |F_i(x) - \tilde F_i(x)| / |(x, 1)|`, or over :math:`|x|` for polytopes
+    that are not lifted, as a share of the size: :attr:`DualDistance.relative` with the points in
+    place of all directions, and so at most its upper bound.
+
+    Parameters
+    ----------
+    first, second : DualPolytope
+        See :func:`dual_distance`.
+    points : array_like, shape (N, n)
+        Inputs of the networks, such as test images.
+
+    Raises
+    ------
+    GeometryError
+        As :func:`dual_distance`, and if the points have another dimension than the inputs or none
+        has a direction.
+    """
+    ones, others = _lifted_alike(first, second)
+    size = _positive_size(ones)
+    rows = np.asarray(points, dtype=float)
+    lifted = int(first.lifted or second.lifted)
+    if rows.ndim != 2 or rows.shape[1] + lifted != ones[0].dimension:
+        raise GeometryError(
+            f"points of shape {rows.shape} for networks of {ones[0].dimension - lifted} inputs: "
+            "give one row for each point."
+        )
+    rows = np.pad(rows, ((0, 0), (0, lifted)), constant_values=1)
+    lengths = np.linalg.norm(rows, axis=1)
+    if not (lengths > 0).any():
+        raise GeometryError("no point has a direction: give one that is not the origin.")
+    along = rows[lengths > 0] / lengths[lengths > 0, None]
+    pairs = zip(_centred(ones, 1.0), _centred(others, 1.0), strict=True)
+    return max(float(np.abs(a.support(along) - b.support(along)).max()) for a, b in pairs) / size
 
 
 def _lifted_alike(
@@ -119,6 +153,16 @@ def _lift(zonotope: Zonotope) -> Zonotope:
 def _size(zonotopes: tuple[Zonotope, ...]) -> float:
     lengths = [np.linalg.norm(z.generators, axis=1).sum() for z in zonotopes]
     return float(np.mean(lengths)) / 2
+
+
+def _positive_size(zonotopes: tuple[Zonotope, ...]) -> float:
+    size = _size(zonotopes)
+    if size == 0:
+        raise GeometryError(
+            "the first dual polytope is a point, as of a constant network: there is no size to "
+            "measure by."
+        )
+    return size
 
 
 def _centred(zonotopes: tuple[Zonotope, ...], scale: float) -> list[Zonotope]:

@@ -126,12 +126,13 @@ def window(box: Box, network: ReLUNetwork) -> tuple[Window, ReLUNetwork]:
     if network.inputs < 2:
         raise ConfigError(
             "the network takes 1 inputs: pictures need two, so add one that it does not use, as in "
-            "network.after([[1, 0]], [0])."
+            "network.after([[1, 0]], [0]), or take decision_pieces."
         )
     if network.inputs > 2:
         raise ConfigError(
             f"the network takes {network.inputs} inputs: pictures need two, so restrict it to a "
-            "plane first, as in plane_through(a, b, c).restrict(network)."
+            "plane first, as in plane_through(a, b, c).restrict(network), or take decision_pieces "
+            "for three inputs."
         )
     view = Window((low + high) / 2, (high - low) / 2)
     return view, network.after(np.diag(view.half), view.centre)

@@ -1,6 +1,11 @@
 """Pruning."""
 
-from localbook.tropical.pruning.costs import neuron_costs, weight_costs
+from localbook.tropical.pruning.costs import (
+    lookahead_costs,
+    neuron_costs,
+    path_costs,
+    weight_costs,
+)
 from localbook.tropical.pruning.masks import (
     class_blind,
     class_distribution,
@@ -10,6 +15,7 @@ from localbook.tropical.pruning.masks import (
     parameters_kept,
     parameters_of,
     snip,
+    synflow,
     without_neurons,
 )
 from localbook.tropical.pruning.objective import (
@@ -36,13 +42,16 @@ __all__ = [
     "generators",
     "keep_neurons",
     "keep_weights",
+    "lookahead_costs",
     "neuron_costs",
     "parameters_kept",
     "parameters_of",
+    "path_costs",
     "penalty_keeping",
     "prune_block",
     "pruning_objective",
     "snip",
+    "synflow",
     "weight_costs",
     "without_neurons",
 ]

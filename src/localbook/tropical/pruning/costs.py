@@ -19,6 +19,7 @@ network; a weight's magnitude does.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,66 @@ def neuron_costs(weights: Sequence[Array], biases: Sequence[Array]) -> list[Arra
     """
     sources, reaches = _scales(weights, biases)
     return [s * r for s, r in zip(sources[1:], reaches[:-1], strict=True)]
+
+
+def path_costs(
+    weights: Sequence[Array], exponent: float = 1.0, norm: Literal[1, 2] = 2
+) -> list[Array]:
+    r"""Return for each weight the size of all paths through it, in one of two norms.
+
+    A path's size is the product of its weights' magnitudes. Their sum, ``norm=1``, is the score of
+    SynFlow (Tanaka et al. 2020, equation 1); the root of the sum of their squares, ``norm=2``, is
+    :func:`weight_costs` without biases and without the mean over the classes.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray (outputs, inputs)
+    exponent : float
+        Of the paths before and after the weight: 1 is the path's size, 0 the weight's magnitude.
+    norm : 1 or 2
+
+    Returns
+    -------
+    list of ndarray, shaped as the weights
+
+    Raises
+    ------
+    ConfigError
+        If the layers do not chain, there are fewer than two, or a number is not finite.
+    """
+    check_stack(weights, [np.zeros(len(w)) for w in weights])
+    powers = [np.abs(w) ** norm for w in weights]
+    before = [np.ones(weights[0].shape[1], dtype=weights[0].dtype)]
+    for power in powers[:-1]:
+        before.append(power @ before[-1])
+    after = [np.ones(len(weights[-1]), dtype=weights[-1].dtype)]
+    for power in reversed(powers[1:]):
+        after.insert(0, power.T @ after[0])
+    return [
+        np.abs(w) * s ** (exponent / norm) * (r ** (exponent / norm))[:, None]
+        for w, s, r in zip(weights, before, after, strict=True)
+    ]
+
+
+def lookahead_costs(weights: Sequence[Array], exponent: float = 1.0) -> list[Array]:
+    """Return for each weight its magnitude times the lengths of its neighbours' weights.
+
+    The 2-norm of what enters its input in the layer before and of what reads its output in the
+    layer after (lookahead distortion, Park et al. 2020, equation 4), or 1 where there is no layer.
+    Parameters and errors are those of :func:`path_costs`.
+
+    Returns
+    -------
+    list of ndarray, shaped as the weights
+    """
+    check_stack(weights, [np.zeros(len(w)) for w in weights])
+    one = np.ones(1, dtype=weights[0].dtype)
+    before = [one, *(np.linalg.norm(w, axis=1) for w in weights[:-1])]
+    after = [*(np.linalg.norm(w, axis=0) for w in weights[1:]), one]
+    return [
+        np.abs(w) * s**exponent * (r**exponent)[:, None]
+        for w, s, r in zip(weights, before, after, strict=True)
+    ]
 
 
 def _scales(weights: Sequence[Array], biases: Sequence[Array]) -> tuple[list[Array], list[Array]]:

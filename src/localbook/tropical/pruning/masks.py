@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from localbook.errors import ConfigError
-from localbook.tropical.pruning.costs import Array, check_stack
+from localbook.tropical.pruning.costs import Array, check_stack, path_costs
 from localbook.tropical.pruning.objective import Mask
 
 
@@ -105,6 +105,37 @@ def snip(weights: Sequence[Array], gradients: Sequence[Array], compression: floa
     """
     scores = [np.abs(w * g) for w, g in zip(weights, gradients, strict=True)]
     return keep_weights(weights, scores, compression)
+
+
+def synflow(weights: Sequence[Array], compression: float, rounds: int = 100) -> list[Mask]:
+    """Keep the weights of the largest paths, a few fewer in every round (Tanaka et al. 2020).
+
+    Algorithm 1: the share that stays falls geometrically, and what is gone is on no path in the
+    next round, so that no layer is emptied while another has weights to spare.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray (outputs, inputs)
+    compression : float
+    rounds : int
+
+    Returns
+    -------
+    list of bool ndarray, shaped as the weights
+    """
+    budget = _weights_kept(weights, compression)
+    total = sum(w.size for w in weights)
+    masks = [np.ones(w.shape, dtype=bool) for w in weights]
+    cuts = np.cumsum([w.size for w in weights])[:-1]
+    for number in range(1, rounds + 1):
+        count = round(total * (budget / total) ** (number / rounds))
+        left = [w * m for w, m in zip(weights, masks, strict=True)]
+        scores = [
+            np.where(m, s, -1) for m, s in zip(masks, path_costs(left, norm=1), strict=True)
+        ]  # below every score: what is gone stays gone
+        mask = _largest(np.concatenate([s.ravel() for s in scores]), count)
+        masks = [m.reshape(w.shape) for m, w in zip(np.split(mask, cuts), weights, strict=True)]
+    return masks
 
 
 def keep_neurons(

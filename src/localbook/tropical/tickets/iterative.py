@@ -17,7 +17,7 @@ from localbook.errors import ConfigError
 from localbook.tropical.networks import ReLUNetwork
 
 Initialisation = Literal["default", "xavier", "he", "gaussian"]
-Method = Literal["rewind", "reinit", "finetune"]
+Method = Literal["rewind", "reinit", "finetune", "random"]
 Scope = Literal["global", "layer"]
 
 Pair = tuple[Masks, Masks]
@@ -40,9 +40,11 @@ class Pruning:
     scope : "global" or "layer"
         The smallest weights of both layers together, or of each layer by itself, and then of the
         output layer at half the rate, as Frankle and Carbin do.
-    method : "rewind", "reinit" or "finetune"
+    method : "rewind", "reinit", "finetune" or "random"
         What the weights left start from: their initial values; fresh ones, on the masks that
-        rewinding has found (the control); or the values they were trained to.
+        rewinding has found (a control); the values they were trained to; or their initial values,
+        on masks drawn at random, with as many weights in each layer as rewinding has left there
+        (a control).
 
     Raises
     ------
@@ -107,6 +109,7 @@ def iterative_pruning(
     train: Trainer,
     pruning: Pruning,
     redraw: Callable[[int], ReLUNetwork] | None = None,
+    seed: int = 0,
 ) -> Iterator[Round]:
     """Train and prune by turns; yield the dense network's training and then every round's.
 
@@ -119,6 +122,8 @@ def iterative_pruning(
     redraw : callable, optional
         Gives fresh initial weights for a round; needed by ``method="reinit"`` only, whose masks
         are those of rewinding, so that each of its rounds trains two networks.
+    seed : int
+        Of the masks of ``method="random"``, which trains two networks in each round as well.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def iterative_pruning(
         )
     if pruning.method == "reinit" and redraw is None:
         raise ConfigError("method='reinit' needs fresh weights: pass redraw.")
-    return _rounds(initial, train, pruning, redraw)
+    return _rounds(initial, train, pruning, redraw, np.random.default_rng(seed))
 
 
 def _rounds(
@@ -140,6 +145,7 @@ def _rounds(
     train: Trainer,
     pruning: Pruning,
     redraw: Callable[[int], ReLUNetwork] | None,
+    rng: np.random.Generator,
 ) -> Iterator[Round]:
     first, second = initial.weights
     masks: Pair = (np.ones(first.shape, dtype=np.bool_), np.ones(second.shape, dtype=np.bool_))
@@ -152,6 +158,11 @@ def _rounds(
         if pruning.method == "reinit" and redraw is not None:
             fresh = masked(redraw(number), masks)
             yield Round(number, masks, fresh, train(fresh, masks, number))
+        elif pruning.method == "random":
+            drawn = rng.permuted(masks[0].ravel()), rng.permuted(masks[1].ravel())
+            placed: Pair = (drawn[0].reshape(first.shape), drawn[1].reshape(second.shape))
+            start = masked(initial, placed)
+            yield Round(number, placed, start, train(start, placed, number))
         else:
             yield Round(number, masks, start, trained)
 
