@@ -182,7 +182,7 @@ def test_an_unrolled_cell_is_the_cell_on_the_whole_square(share):
     wanted = net.read(states[:, -1]).detach()
     assert np.allclose(found(points), wanted, atol=1e-5)
     assert np.allclose(
-        found([[1, 1]]), net(sparse.encoded([sparse.strings(9)[3]], 9)).detach(), atol=1e-5
+        found([[1, 1]]), net(sparse.encoded(sparse.CORNERS[3:], 9)).detach(), atol=1e-5
     )
     seen = len(np.unique((states > 0).flatten(1).numpy(), axis=0))
     assert (
