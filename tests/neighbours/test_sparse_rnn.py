@@ -24,6 +24,12 @@ INNER = r"(T S* X (X T* V P)* (S | X T* V V) | P T* V (P X T* V)* (V | P S))"
 GRAMMAR = re.compile(rf"B([TP])B{INNER}E\1E".replace(" ", ""))
 
 
+def test_the_corners_are_right_along_one_diagonal_and_their_pairs_do_not_tell():
+    assert [bool(GRAMMAR.fullmatch(word)) for word in sparse.CORNERS] == [True, False, False, True]
+    pairs = {pair for word in sparse.strings(20) for pair in pairwise(word)}
+    assert all(set(pairwise(word)) <= pairs for word in sparse.CORNERS)
+
+
 def words(x):
     return ["".join(sparse.LETTERS[a - 1] for a in row if a) for row in x.tolist()]
 
@@ -167,7 +173,7 @@ def test_an_unrolled_cell_is_the_cell_on_the_whole_square(share):
     with torch.no_grad():
         for weight, mask in sparse.masks(net.matrices(), share).items():
             weight.mul_(mask)
-    texts = sparse.encoded(sparse.strings(9)[:3], 9)
+    texts = sparse.encoded(sparse.CORNERS[:3], 9)
     found, grid = sparse.unrolled(net, texts), np.linspace(0, 1, 60)
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     a, b, c = net.embedding(texts).detach()
@@ -176,7 +182,7 @@ def test_an_unrolled_cell_is_the_cell_on_the_whole_square(share):
     wanted = net.read(states[:, -1]).detach()
     assert np.allclose(found(points), wanted, atol=1e-5)
     assert np.allclose(
-        found([[1, 1]]), net(sparse.encoded([sparse.strings(9)[3]], 9)).detach(), atol=1e-5
+        found([[1, 1]]), net(sparse.encoded(sparse.CORNERS[3:], 9)).detach(), atol=1e-5
     )
     seen = len(np.unique((states > 0).flatten(1).numpy(), axis=0))
     assert (

@@ -31,6 +31,8 @@ CELLS: Mapping[str, Callable[..., Any]] = {
     "gru": nn.GRU,
     "lstm": nn.LSTM,
 }
+CORNERS = ("BTBTXSETE", "BPBTXSETE", "BTBTXSEPE", "BPBTXSEPE")
+"""Corners of a square of embedded strings: those on one diagonal are right, the others wrong."""
 PARTS = {"both": "weight_", "input": "weight_ih", "recurrent": "weight_hh"}
 
 

@@ -88,12 +88,9 @@ def without_order(train: Samples, test: Samples) -> Row:
 
 
 def pieces(net: Any) -> int:
-    """Return how many linear pieces a ReLU cell has between the four shortest strings.
-
-    These are the corners of a square in the space of embedded strings.
-    """
-    shortest = sparse.encoded(sparse.strings(9)[:3], 9)
-    return tropical.count_regions(sparse.unrolled(net, shortest), ((0.0, 1.0), (0.0, 1.0)))
+    """Return how many linear pieces a ReLU cell has on the square between four strings."""
+    square = sparse.unrolled(net, sparse.encoded(sparse.CORNERS[:3], 9))
+    return tropical.count_regions(square, ((0.0, 1.0), (0.0, 1.0)))
 
 
 def measured(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
