@@ -58,7 +58,7 @@ class Pruned:
     more: int = 3
     batch_size: int = 64
     rates: tuple[float, ...] = (0.003, 0.01)
-    shares: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    shares: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9)
     controls: tuple[float, ...] = (0.7, 0.9)
 
     def __post_init__(self) -> None:
