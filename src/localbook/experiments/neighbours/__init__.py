@@ -10,6 +10,7 @@ from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABI
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
@@ -47,6 +48,8 @@ __all__ = [
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "N2N",
+    "N2N_STUDENTS",
     "NOPROP",
     "NOPROP_CIFAR10",
     "ONE_LAYER_TRANSFORMER",
