@@ -14,8 +14,9 @@ from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
-from localbook.experiments.neighbours.random_structures import (
+from localbook.experiments.neighbours.recurrent import (
     RANDOM_STRUCTURES,
+    SPARSE_RNN,
     depths,
     properties,
     random_graph,
@@ -31,7 +32,6 @@ from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
-from localbook.experiments.neighbours.sparse_rnn import SPARSE_RNN
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
