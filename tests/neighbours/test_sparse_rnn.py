@@ -62,6 +62,16 @@ def test_splits_are_balanced_and_share_nothing_and_only_order_tells_hard_ones(ha
         assert all(lawful) == hard
 
 
+def test_frames_are_wrong_in_one_letter_that_no_pair_tells():
+    framed = sparse.frames(drawn()["test"])
+    texts, half = words(framed.x), len(framed) // 2
+    assert [bool(GRAMMAR.fullmatch(text)) for text in texts] == framed.y.bool().tolist()
+    pairs = {pair for word in sparse.strings(20) for pair in pairwise(word)}
+    for one, two in zip(texts[:half], texts[half:], strict=True):
+        assert [k for k in range(len(one)) if one[k] != two[k]] == [1]
+        assert set(pairwise(two)) <= pairs
+
+
 def test_pairs_are_counted_as_by_a_loop():
     x = drawn()["test"].x
     for word, row in zip(words(x), sparse.pair_counts(x), strict=True):
@@ -173,7 +183,7 @@ def test_an_unrolled_cell_is_the_cell_on_the_whole_square(share):
     with torch.no_grad():
         for weight, mask in sparse.masks(net.matrices(), share).items():
             weight.mul_(mask)
-    texts = sparse.encoded(sparse.CORNERS[:3], 9)
+    texts = sparse.encoded(sparse.CORNERS[:3], 20)
     found, grid = sparse.unrolled(net, texts), np.linspace(0, 1, 60)
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     a, b, c = net.embedding(texts).detach()
@@ -182,7 +192,7 @@ def test_an_unrolled_cell_is_the_cell_on_the_whole_square(share):
     wanted = net.read(states[:, -1]).detach()
     assert np.allclose(found(points), wanted, atol=1e-5)
     assert np.allclose(
-        found([[1, 1]]), net(sparse.encoded(sparse.CORNERS[3:], 9)).detach(), atol=1e-5
+        found([[1, 1]]), net(sparse.encoded(sparse.CORNERS[3:], 20)).detach(), atol=1e-5
     )
     seen = len(np.unique((states > 0).flatten(1).numpy(), axis=0))
     assert (

@@ -31,7 +31,7 @@ CELLS: Mapping[str, Callable[..., Any]] = {
     "gru": nn.GRU,
     "lstm": nn.LSTM,
 }
-CORNERS = ("BTBTXSETE", "BPBTXSETE", "BTBTXSEPE", "BPBTXSEPE")
+CORNERS = tuple(f"B{a}BPVPXTVPXTTTVPSE{b}E" for a, b in ("TT", "PT", "TP", "PP"))
 """Corners of a square of embedded strings: those on one diagonal are right, the others wrong."""
 PARTS = {"both": "weight_", "input": "weight_ih", "recurrent": "weight_hh"}
 
@@ -112,6 +112,15 @@ def pair_counts(x: Tensor) -> Tensor:
     """Return how often each pair of neighbours occurs in strings (N, T): float32 (N, 49)."""
     pairs = torch.where(x[:, 1:] > 0, (x[:, :-1] - 1) * len(LETTERS) + x[:, 1:], 0)  # (N, T - 1)
     return nn.functional.one_hot(pairs, len(LETTERS) ** 2 + 1).sum(1)[:, 1:].float()
+
+
+def frames(data: Samples) -> Samples:
+    """Return the right strings, and as many that are wrong in their second letter only."""
+    right = data.x[data.y == 1]
+    wrong, letters = right.clone(), [1 + LETTERS.index(a) for a in "TP"]
+    wrong[:, 1] = sum(letters) - right[:, 1]
+    y = torch.arange(2 * len(right)) < len(right)
+    return Samples(torch.cat([right, wrong]), y.long(), data.source)
 
 
 class Network(nn.Module):

@@ -89,7 +89,7 @@ def without_order(train: Samples, test: Samples) -> Row:
 
 def pieces(net: Any) -> int:
     """Return how many linear pieces a ReLU cell has on the square between four strings."""
-    square = sparse.unrolled(net, sparse.encoded(sparse.CORNERS[:3], 9))
+    square = sparse.unrolled(net, sparse.encoded(sparse.CORNERS[:3], 20))
     return tropical.count_regions(square, ((0.0, 1.0), (0.0, 1.0)))
 
 
@@ -102,6 +102,7 @@ def measured(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
     net = sparse.Network(job.method, s.hidden, seed, embedding=s.hidden)
     curve = sparse.train(net, train, test, epochs=s.epochs, **how)
     rows: list[Row] = []
+    framed = sparse.frames(test)
 
     def pruned(part: str, mask: str, share: float) -> None:
         other = deepcopy(net)
@@ -118,9 +119,12 @@ def measured(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
         row: Row = {"part": part, "mask": mask, "share": share}
         counted = net.cell == "relu" and part == "both" and mask in ("none", "magnitude")
         before = [pieces(other)] if counted else []
+        remembers = [accuracy(other, framed.x, framed.y)]
         found = sparse.train(other, train, test, epochs=epochs, kept=kept, **how)
         if counted:
             row["pieces"] = [*before, pieces(other)]
+        remembers.append(accuracy(other, framed.x, framed.y))
+        row["frame"] = [round(value, 4) for value in remembers]
         rows.append(row | {"test": [round(value, 4) for value in found]})
 
     pruned("both", "none", 0.0)
