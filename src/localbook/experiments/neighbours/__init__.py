@@ -36,6 +36,13 @@ from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
+from localbook.experiments.neighbours.shallow_again import (
+    SHALLOW_AGAIN,
+    SHALLOW_AGAIN_CIFAR10,
+    SHALLOW_AGAIN_DENSE,
+    SHALLOW_AGAIN_FOLDS,
+    SHALLOW_AGAIN_LOCAL,
+)
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -66,6 +73,11 @@ __all__ = [
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
     "RNN_REVIEW",
+    "SHALLOW_AGAIN",
+    "SHALLOW_AGAIN_CIFAR10",
+    "SHALLOW_AGAIN_DENSE",
+    "SHALLOW_AGAIN_FOLDS",
+    "SHALLOW_AGAIN_LOCAL",
     "SPARSE_RNN",
     "TWO_STREAM",
     "depths",
