@@ -59,6 +59,11 @@ from localbook.experiments.neighbours import (
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
     RNN_REVIEW,
+    SHALLOW_AGAIN,
+    SHALLOW_AGAIN_CIFAR10,
+    SHALLOW_AGAIN_DENSE,
+    SHALLOW_AGAIN_FOLDS,
+    SHALLOW_AGAIN_LOCAL,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -115,6 +120,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "one-layer-transformer": ONE_LAYER_TRANSFORMER,
     "multigrid": MULTIGRID,
     "multigrid-darcy": MULTIGRID_DARCY,
+    "shallow-again": SHALLOW_AGAIN,
+    "shallow-again-cifar10": SHALLOW_AGAIN_CIFAR10,
+    "shallow-again-dense": SHALLOW_AGAIN_DENSE,
+    "shallow-again-folds": SHALLOW_AGAIN_FOLDS,
+    "shallow-again-local": SHALLOW_AGAIN_LOCAL,
     "n2n": N2N,
     "n2n-students": N2N_STUDENTS,
     "rnn-review": RNN_REVIEW,

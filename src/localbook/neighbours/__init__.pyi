@@ -15,6 +15,7 @@ from . import (
     quadratic,
     representational_geometry,
     rnn_review,
+    shallow_again,
     two_stream_video,
     xor_grokking,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "quadratic",
     "representational_geometry",
     "rnn_review",
+    "shallow_again",
     "two_stream_video",
     "xor_grokking",
 ]

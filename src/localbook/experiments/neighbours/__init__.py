@@ -28,6 +28,13 @@ from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
+from localbook.experiments.neighbours.shallow_again import (
+    SHALLOW_AGAIN,
+    SHALLOW_AGAIN_CIFAR10,
+    SHALLOW_AGAIN_DENSE,
+    SHALLOW_AGAIN_FOLDS,
+    SHALLOW_AGAIN_LOCAL,
+)
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -57,5 +64,10 @@ __all__ = [
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
     "RNN_REVIEW",
+    "SHALLOW_AGAIN",
+    "SHALLOW_AGAIN_CIFAR10",
+    "SHALLOW_AGAIN_DENSE",
+    "SHALLOW_AGAIN_FOLDS",
+    "SHALLOW_AGAIN_LOCAL",
     "TWO_STREAM",
 ]
