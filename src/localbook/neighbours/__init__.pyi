@@ -5,6 +5,7 @@ from . import (
     convex_training,
     dynamical_stability,
     finalmlp,
+    g2gnet,
     hypernetworks,
     li2,
     multigrid,
@@ -16,6 +17,7 @@ from . import (
     representational_geometry,
     rnn_review,
     shallow_again,
+    sparse_rnn,
     two_stream_video,
     xor_grokking,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "convex_training",
     "dynamical_stability",
     "finalmlp",
+    "g2gnet",
     "hypernetworks",
     "li2",
     "multigrid",
@@ -38,6 +41,7 @@ __all__ = [
     "representational_geometry",
     "rnn_review",
     "shallow_again",
+    "sparse_rnn",
     "two_stream_video",
     "xor_grokking",
 ]

@@ -7,6 +7,7 @@ from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
+from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
@@ -18,6 +19,14 @@ from localbook.experiments.neighbours.not_all_attention import (
 )
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.neighbours.recurrent import (
+    RANDOM_STRUCTURES,
+    SPARSE_RNN,
+    depths,
+    properties,
+    random_graph,
+    wired,
+)
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
 )
@@ -47,6 +56,9 @@ __all__ = [
     "DYNAMICAL_STABILITY",
     "FINALMLP",
     "FINALMLP_MOVIELENS",
+    "G2GNET",
+    "G2GNET_CIFAR10",
+    "G2GNET_MNIST",
     "HYPERNETWORKS",
     "LI2",
     "MULTIGRID",
@@ -60,6 +72,7 @@ __all__ = [
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
+    "RANDOM_STRUCTURES",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
@@ -69,5 +82,10 @@ __all__ = [
     "SHALLOW_AGAIN_DENSE",
     "SHALLOW_AGAIN_FOLDS",
     "SHALLOW_AGAIN_LOCAL",
+    "SPARSE_RNN",
     "TWO_STREAM",
+    "depths",
+    "properties",
+    "random_graph",
+    "wired",
 ]
