@@ -12,6 +12,10 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
+from localbook.experiments.neighbours.not_all_attention import DIGITS as NOT_ALL_ATTENTION
+from localbook.experiments.neighbours.not_all_attention import (
+    SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
+)
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
@@ -24,6 +28,13 @@ from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
+from localbook.experiments.neighbours.shallow_again import (
+    SHALLOW_AGAIN,
+    SHALLOW_AGAIN_CIFAR10,
+    SHALLOW_AGAIN_DENSE,
+    SHALLOW_AGAIN_FOLDS,
+    SHALLOW_AGAIN_LOCAL,
+)
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -44,6 +55,8 @@ __all__ = [
     "N2N_STUDENTS",
     "NOPROP",
     "NOPROP_CIFAR10",
+    "NOT_ALL_ATTENTION",
+    "NOT_ALL_ATTENTION_SMOLLM2",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
@@ -51,5 +64,10 @@ __all__ = [
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
     "RNN_REVIEW",
+    "SHALLOW_AGAIN",
+    "SHALLOW_AGAIN_CIFAR10",
+    "SHALLOW_AGAIN_DENSE",
+    "SHALLOW_AGAIN_FOLDS",
+    "SHALLOW_AGAIN_LOCAL",
     "TWO_STREAM",
 ]
