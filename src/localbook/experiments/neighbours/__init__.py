@@ -7,12 +7,26 @@ from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
+from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
+from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
+from localbook.experiments.neighbours.not_all_attention import DIGITS as NOT_ALL_ATTENTION
+from localbook.experiments.neighbours.not_all_attention import (
+    SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
+)
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.neighbours.recurrent import (
+    RANDOM_STRUCTURES,
+    SPARSE_RNN,
+    depths,
+    properties,
+    random_graph,
+    wired,
+)
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
 )
@@ -23,6 +37,13 @@ from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
+from localbook.experiments.neighbours.shallow_again import (
+    SHALLOW_AGAIN,
+    SHALLOW_AGAIN_CIFAR10,
+    SHALLOW_AGAIN_DENSE,
+    SHALLOW_AGAIN_FOLDS,
+    SHALLOW_AGAIN_LOCAL,
+)
 from localbook.experiments.neighbours.two_stream_video import TWO_STREAM
 
 __all__ = [
@@ -35,18 +56,36 @@ __all__ = [
     "DYNAMICAL_STABILITY",
     "FINALMLP",
     "FINALMLP_MOVIELENS",
+    "G2GNET",
+    "G2GNET_CIFAR10",
+    "G2GNET_MNIST",
     "HYPERNETWORKS",
     "LI2",
     "MULTIGRID",
     "MULTIGRID_DARCY",
+    "N2N",
+    "N2N_STUDENTS",
     "NOPROP",
     "NOPROP_CIFAR10",
+    "NOT_ALL_ATTENTION",
+    "NOT_ALL_ATTENTION_SMOLLM2",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
+    "RANDOM_STRUCTURES",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
     "RNN_REVIEW",
+    "SHALLOW_AGAIN",
+    "SHALLOW_AGAIN_CIFAR10",
+    "SHALLOW_AGAIN_DENSE",
+    "SHALLOW_AGAIN_FOLDS",
+    "SHALLOW_AGAIN_LOCAL",
+    "SPARSE_RNN",
     "TWO_STREAM",
+    "depths",
+    "properties",
+    "random_graph",
+    "wired",
 ]
