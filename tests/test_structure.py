@@ -18,7 +18,7 @@ FILES = {
 ROOMS = {".".join(("localbook", *p.parent.relative_to(SOURCE).parts)) for p in FILES.values()}
 GROUND = "localbook"  # files directly in it are open to all
 FLOORS = (  # of the whole house, from the ground up: nothing imports what stands higher
-    ("data", "runs"),
+    ("data", "language", "runs"),
     ("local", "tropical"),
     ("depths", "plots", "experiments.harness"),
     ("neighbours",),

@@ -12,6 +12,10 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
+from localbook.experiments.neighbours.not_all_attention import DIGITS as NOT_ALL_ATTENTION
+from localbook.experiments.neighbours.not_all_attention import (
+    SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
+)
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.representational_geometry import (
@@ -51,6 +55,8 @@ __all__ = [
     "N2N_STUDENTS",
     "NOPROP",
     "NOPROP_CIFAR10",
+    "NOT_ALL_ATTENTION",
+    "NOT_ALL_ATTENTION_SMOLLM2",
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",

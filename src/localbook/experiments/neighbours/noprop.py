@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from localbook import neighbours
 from localbook.arrays import Row
-from localbook.data import Augment, DeviceImages
+from localbook.data import DeviceImages
 from localbook.errors import ConfigError
 from localbook.experiments.comparisons import Comparison, compare
 from localbook.experiments.harness import Experiment, fewer_images
@@ -73,7 +73,7 @@ class Trunks:
     count : int
         T: the blocks of DT, or the trunks side by side.
     widths, strides : tuple of int
-        Of a trunk's two convolutions.
+        Of a trunk's convolutions.
     features : int
         What a trunk gives.
     chain : ConvNet
@@ -81,8 +81,8 @@ class Trunks:
     """
 
     count: int
-    widths: tuple[int, int]
-    strides: tuple[int, int]
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
     features: int
     chain: ConvNet
 
@@ -122,7 +122,7 @@ class Blank(nn.Module):
 
 
 def trunk(model: Trunks, channels: int) -> nn.Module:
-    """Return two convolutions and a linear layer."""
+    """Return convolutions and a linear layer."""
     ends = (channels, *model.widths)
     layers: list[nn.Module] = []
     for before, after, stride in zip(ends, model.widths, model.strides, strict=False):
@@ -235,8 +235,8 @@ def _share(said: Tensor, y: Tensor) -> float:
 
 _QUICK = NoPropSetting(
     data="digits",
-    model=Trunks(2, (8, 8), (1, 2), 16, ConvNet((8,) * 4, (1, 2, 1, 1))),
-    schedule=Schedule(epochs=6, batch_size=64, lr=0.01, optimiser="adamw"),
+    model=Trunks(2, (16,), (2,), 16, ConvNet((8,) * 4, (1, 2, 1, 1))),
+    schedule=Schedule(epochs=8, batch_size=64, lr=0.01, optimiser="adamw"),
     methods=("bp", "dt", "no-z", "no-image", "ct", "fm"),
     rates=(0.01,),
     pairs=((0.01, 0.1),),
@@ -245,14 +245,14 @@ _QUICK = NoPropSetting(
 )
 _DIGITS = replace(
     _QUICK,
-    model=Trunks(4, (8, 16), (1, 2), 32, ConvNet((24, 24, 32, 32, 32, 32), (1, 1, 2, 1, 1, 1))),
-    schedule=Schedule(epochs=12, batch_size=64, lr=0.01, optimiser="adamw"),
+    model=Trunks(4, (16,), (2,), 32, ConvNet((24, 24, 32, 32, 32), (1, 1, 2, 1, 1))),
+    schedule=Schedule(epochs=10, batch_size=64, lr=0.01, optimiser="adamw"),
     methods=tuple(METHODS),
-    rates=(0.001, 0.003, 0.01, 0.03),
-    pairs=tuple((lr, weight) for lr in (0.003, 0.01) for weight in (0.1, 1.0)),
-    tuning_epochs=4,
+    rates=(0.003, 0.01, 0.03),
+    pairs=((0.003, 0.1), (0.01, 0.1), (0.03, 0.1)),
+    tuning_epochs=5,
     seeds=5,
-    images=(None, None, None),
+    images=(640, 143, 359),
 )
 _RUN = partial(compare, rule_of=rule_of, network=network, measure=measured, measure_epochs=False)
 NOPROP = Experiment({"quick": _QUICK, "cpu": _DIGITS}, _RUN, fewer_images)
@@ -263,18 +263,9 @@ NOPROP_CIFAR10 = Experiment(
         "cpu": replace(
             _DIGITS,
             data="cifar10",
-            model=Trunks(
-                4, (16, 32), (2, 2), 32, ConvNet((16, 32, 32, 56, 56, 48), (2, 1, 2, 1, 2, 1))
-            ),
-            schedule=Schedule(
-                epochs=6,
-                batch_size=50,
-                lr=0.01,
-                optimiser="adamw",
-                augment=Augment(crop=4, flip=True),
-            ),
-            tuning_epochs=2,
-            images=(1_000, 500, 1_000),
+            model=Trunks(4, (16,), (2,), 32, ConvNet((16, 32, 32, 32, 32), (2, 1, 2, 1, 1))),
+            schedule=Schedule(epochs=10, batch_size=50, lr=0.01, optimiser="adamw"),
+            images=(500, 300, 500),
         )
     },
     _RUN,

@@ -24,7 +24,7 @@ from localbook.local.networks.heads import (
     make_head,
 )
 from localbook.local.networks.isolated import ConvNet, IsolatedNetwork, linear_head
-from localbook.local.networks.models import cifar_resnet, small_vit
+from localbook.local.networks.models import cifar_resnet, residual_stream, small_vit
 from localbook.local.networks.replay import (
     RandomState,
     buffers_of,
@@ -71,6 +71,7 @@ __all__ = [
     "isolated_airbench",
     "linear_head",
     "make_head",
+    "residual_stream",
     "small_vit",
     "split",
     "unchanged",

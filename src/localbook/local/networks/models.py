@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.streams import Stream, Sublayer
 
 
 def cifar_resnet(depth: int, classes: int = 10, *, seed: int) -> nn.Module:
@@ -100,6 +101,27 @@ def small_vit(
         )
 
 
+def residual_stream(vit: nn.Module) -> Stream:
+    """Return the stream of a network that :func:`small_vit` made, with the weights it has now.
+
+    Raises
+    ------
+    ConfigError
+        If the network is another.
+    """
+    if not isinstance(vit, nn.Sequential) or not isinstance(vit[0], Tokens):
+        raise ConfigError("only networks of small_vit have a residual stream here.")
+    sublayers = []
+    for layer, block in enumerate(part for part in vit if isinstance(part, TransformerBlock)):
+        for kind, add, parts in (
+            ("attention", block.attention, (block.norm1, block.qkv, block.project)),
+            ("mlp", block.perceptron, (block.norm2, block.mlp)),
+        ):
+            size = sum(w.numel() for part in parts for w in part.parameters())
+            sublayers.append(Sublayer(kind, layer, add, size))
+    return Stream(vit[0], sublayers, vit[-3:])
+
+
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions and a shortcut without parameters."""
 
@@ -150,11 +172,21 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (N, T, C) to tokens (N, T, C)."""
+        x = x + self.attention(x)
+        out: Tensor = x + self.perceptron(x)
+        return out
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return what attention adds to tokens (N, T, C)."""
         qkv = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1))  # (N, T, 3, heads, C/heads)
         qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, N, heads, T, C/heads)
         mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
-        x = x + self.project(mixed.transpose(1, 2).flatten(2))
-        out: Tensor = x + self.mlp(self.norm2(x))
+        out: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def perceptron(self, x: Tensor) -> Tensor:
+        """Return what the perceptron adds to tokens (N, T, C)."""
+        out: Tensor = self.mlp(self.norm2(x))
         return out
 
 
