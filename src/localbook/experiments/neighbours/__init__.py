@@ -7,6 +7,7 @@ from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
+from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
@@ -47,6 +48,9 @@ __all__ = [
     "DYNAMICAL_STABILITY",
     "FINALMLP",
     "FINALMLP_MOVIELENS",
+    "G2GNET",
+    "G2GNET_CIFAR10",
+    "G2GNET_MNIST",
     "HYPERNETWORKS",
     "LI2",
     "MULTIGRID",
