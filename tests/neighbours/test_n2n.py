@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from localbook import runs
 from localbook.errors import ConfigError
-from localbook.experiments import run
+from localbook.experiments import run, setting
 from localbook.experiments.neighbours.n2n import searches, students
 from localbook.fit import fit, mlp
 from localbook.neighbours import n2n
@@ -249,6 +249,21 @@ def test_students_are_trained_twice_to_equal_tables(trained, tmp_path):
     row = trained["removal"].history[1]
     assert seen[1, 0].tolist() == pytest.approx(np.array(row["test"]) / 200)
     assert teacher.tolist() == [r["test_accuracy"] for r in trained["removal"].final]
+
+
+def test_searches_in_the_recorded_tables_repeat_and_the_policy_learns(tmp_path):
+    own = replace(setting("n2n", "quick"), methods=("policy", "greedy", "both-policy"), seeds=2)
+    one, two = (
+        {r.method: r for r in map(runs.read, run("n2n", setting=own, out=tmp_path / name))}
+        for name in "ab"
+    )
+    for method, record in one.items():
+        assert two[method].history == record.history
+        for row in record.final:
+            assert 0 < row["best_20"] <= 1
+            assert row["mean_50"] <= 1
+    learned = [row["expected"] for row in one["policy"].history]
+    assert learned[2] > learned[0]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ from localbook.experiments.neighbours import (
     ONE_LAYER_TRANSFORMER,
     QUADRATIC,
     QUADRATIC_CIRCLE,
+    RANDOM_STRUCTURES,
     REPRESENTATIONS_CLUSTERS,
     REPRESENTATIONS_DIGITS,
     REPRESENTATIONS_PHOTOGRAPHS,
@@ -67,6 +68,7 @@ from localbook.experiments.neighbours import (
     SHALLOW_AGAIN_DENSE,
     SHALLOW_AGAIN_FOLDS,
     SHALLOW_AGAIN_LOCAL,
+    SPARSE_RNN,
     TWO_STREAM,
 )
 from localbook.experiments.pruning import ALEXNET, DIGITS, MNIST, VGG16
@@ -134,6 +136,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "n2n": N2N,
     "n2n-students": N2N_STUDENTS,
     "rnn-review": RNN_REVIEW,
+    "sparse-rnn": SPARSE_RNN,
+    "sparse-rnn-structures": RANDOM_STRUCTURES,
     "two-stream-video": TWO_STREAM,
     "xor-grokking": neighbours.xor_grokking.XOR_GROKKING,
 }

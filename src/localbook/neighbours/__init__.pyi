@@ -17,6 +17,7 @@ from . import (
     representational_geometry,
     rnn_review,
     shallow_again,
+    sparse_rnn,
     two_stream_video,
     xor_grokking,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "representational_geometry",
     "rnn_review",
     "shallow_again",
+    "sparse_rnn",
     "two_stream_video",
     "xor_grokking",
 ]

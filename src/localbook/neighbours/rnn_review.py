@@ -4,7 +4,7 @@ With s_t = F(s_{t-1}, x_t) and a loss ℓ at the end, back-propagation through t
 through one step after the other: g_{t-1} = A_tᵀ g_t with A_t = ∂s_t/∂s_{t-1}. Cut the sequence into
 segments and stop the gradient at the cuts, and each segment is a module of local learning, with the
 incoming state as its input. The penalty that reconciles the gradients on both sides of a cut
-(successive gradient reconciliation, yang2024towards) is taken over to time here; that is ours.
+(successive gradient reconciliation, yang2024sgr) is taken over to time here; that is ours.
 
 R networks of one shape are computed side by side.
 """

@@ -19,6 +19,14 @@ from localbook.experiments.neighbours.not_all_attention import (
 )
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
+from localbook.experiments.neighbours.recurrent import (
+    RANDOM_STRUCTURES,
+    SPARSE_RNN,
+    depths,
+    properties,
+    random_graph,
+    wired,
+)
 from localbook.experiments.neighbours.representational_geometry import (
     CLUSTERS as REPRESENTATIONS_CLUSTERS,
 )
@@ -64,6 +72,7 @@ __all__ = [
     "ONE_LAYER_TRANSFORMER",
     "QUADRATIC",
     "QUADRATIC_CIRCLE",
+    "RANDOM_STRUCTURES",
     "REPRESENTATIONS_CLUSTERS",
     "REPRESENTATIONS_DIGITS",
     "REPRESENTATIONS_PHOTOGRAPHS",
@@ -73,5 +82,10 @@ __all__ = [
     "SHALLOW_AGAIN_DENSE",
     "SHALLOW_AGAIN_FOLDS",
     "SHALLOW_AGAIN_LOCAL",
+    "SPARSE_RNN",
     "TWO_STREAM",
+    "depths",
+    "properties",
+    "random_graph",
+    "wired",
 ]

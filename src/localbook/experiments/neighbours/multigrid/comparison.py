@@ -22,7 +22,7 @@ from localbook.experiments.harness import (
     seed_by_seed,
     tune,
 )
-from localbook.experiments.neighbours.operators import (
+from localbook.experiments.neighbours.multigrid.operators import (
     FNO,
     Apart,
     Spectral,

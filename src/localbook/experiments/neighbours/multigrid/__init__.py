@@ -1,0 +1,5 @@
+"""MgNO: operators learned from examples of equations, by multigrid cycles and by others."""
+
+from localbook.experiments.neighbours.multigrid.comparison import MULTIGRID, MULTIGRID_DARCY
+
+__all__ = ["MULTIGRID", "MULTIGRID_DARCY"]
