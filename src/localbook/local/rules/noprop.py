@@ -223,7 +223,8 @@ def noprop_posterior(before: float, after: float) -> tuple[float, float, float]:
 
     Examples
     --------
-    >>> a, b, c = noprop_posterior(0.0, 0.36)
+    >>> from localbook import local
+    >>> a, b, c = local.noprop_posterior(0.0, 0.36)
     >>> round(a, 3), round(b, 3), round(c, 3)
     (0.6, 0.0, 0.64)
     """
