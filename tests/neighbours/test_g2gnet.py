@@ -156,7 +156,8 @@ def test_rewiring_takes_the_lowest_and_adds_the_highest(drop, grow, centred):
     rule = g2gnet.Rewiring(drop, grow, centred=centred, share=0.2)
     dropped, grown = g2gnet.rewire(layer, rule, torch.Generator().manual_seed(5), moments)
     assert len(dropped) == len(grown) == round(0.2 * mask.sum().item())
-    assert mask[dropped].all() and not mask[grown].any()  # noqa: PT018
+    assert mask[dropped].all()
+    assert not mask[grown].any()
     assert layer.mask.sum() == mask.sum()
     C = g2gnet.hebb(*layer.seen, centred=centred).flatten()
     rank = {"set": weight.abs(), "hebb": C}
@@ -173,7 +174,8 @@ def test_rewiring_takes_the_lowest_and_adds_the_highest(drop, grow, centred):
     now = layer.weight.detach().flatten()
     same = [i for i in range(len(mask)) if i not in changed.tolist()]
     assert torch.equal(now[same], weight[same])
-    assert not now[dropped].any() and now[grown].all()  # noqa: PT018
+    assert not now[dropped].any()
+    assert now[grown].all()
 
 
 def test_new_weights_are_zero_where_asked_for():

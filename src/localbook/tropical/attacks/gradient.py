@@ -64,11 +64,7 @@ def pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, *, step: float, step
     ConfigError
         As :func:`fgsm`, and when there is no step or its length is negative.
     """
-    check_batch(model, x, y)
-    check_bound("step", step)
-    if steps < 1:
-        raise ConfigError(f"steps={steps} must be at least 1.")
-    low, high = feasible_box(x, eps)
+    low, high = _walk(model, x, y, eps, step, steps)
     eta = torch.zeros_like(x)
     for _ in range(steps):
         eta.requires_grad_()
@@ -109,11 +105,7 @@ def descent(
     ConfigError
         As :func:`pgd`.
     """
-    check_batch(model, x, y)
-    check_bound("step", step)
-    if steps < 1:
-        raise ConfigError(f"steps={steps} must be at least 1.")
-    low, high = feasible_box(x, eps)
+    low, high = _walk(model, x, y, eps, step, steps)
     eta = torch.zeros_like(x)
     for _ in range(steps):
         eta.requires_grad_()
@@ -167,6 +159,17 @@ def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor, *, halvings: 
         wrong_at = torch.where(hit, middle, wrong_at)
         right_at = torch.where(hit, right_at, middle)
     return torch.where(found, wrong_at * eta, torch.zeros_like(eta))
+
+
+def _walk(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, step: float, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Check what an attack in steps is given, and return its least and greatest perturbations."""
+    check_batch(model, x, y)
+    check_bound("step", step)
+    if steps < 1:
+        raise ConfigError(f"steps={steps} must be at least 1.")
+    return feasible_box(x, eps)
 
 
 @contextmanager
