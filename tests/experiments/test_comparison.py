@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_record_of_other_settings_is_not_overwritten(tiny, tmp_path):
 
 def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path, monkeypatch):
     whole = [runs.read(path) for path in run(NAME, out=tmp_path / "whole")]
-    from localbook.experiments.comparisons import compare as comparison
+    comparison = import_module("localbook.experiments.comparisons.compare")
 
     epochs = 0
 
