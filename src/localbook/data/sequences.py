@@ -42,7 +42,9 @@ class Adding:
 
     Examples
     --------
-    >>> x, y = Adding(T=20).draw(5, torch.Generator().manual_seed(0))
+    >>> import torch
+    >>> from localbook import data
+    >>> x, y = data.Adding(T=20).draw(5, torch.Generator().manual_seed(0))
     >>> x.shape, bool((x[..., 1].sum(dim=0) == 2).all())
     (torch.Size([20, 5, 2]), True)
     """

@@ -6,7 +6,7 @@ same computed as one layer with all neurons, and ``plain`` a sequence without th
 an affine map and a ReLU, so a parallel network has one hidden layer.
 
 Kept alone, the layers of a set R make a stack whose output is h^R. The term of a set S is
-Σ_{R ⊆ S} (-1)^{|S|-|R|} h^R, that of order q sums it over |S| = q: all orders add up to h_D, orders
+Σ_{R ⊆ S} (-1)^{#S-#R} h^R, that of order q sums it over #S = q: all orders add up to h_D, orders
 0 and 1 are the parallel layout, and of linear layers it is the expansion of Π (I + A_k) x.
 """
 
@@ -39,7 +39,8 @@ class Stack(nn.Module):
         F_1, ..., F_D, each from (N, ...) to the same shape; for ``broad`` an affine map and a ReLU,
         with kernels of one kind.
     layout : str
-        Of :data:`LAYOUTS`. It may be changed at any time: the parameters stay.
+        "sequential", "parallel", "broad" or "plain". It may be changed at any time: the
+        parameters stay.
     """
 
     def __init__(self, layers: Sequence[nn.Module], layout: str) -> None:

@@ -99,7 +99,7 @@ class NoPropBlock(nn.Module):
     Parameters
     ----------
     trunk : nn.Module
-        From images (N, *shape) to features (N, D).
+        From images (N, ...) to features (N, D).
     features : int
         D.
     shape : torch.Size
@@ -127,13 +127,13 @@ class NoPropBlock(nn.Module):
         self.a, self.b, self.c = noprop_posterior(before, after)
 
     def estimate(self, image: Tensor, z: Tensor) -> Tensor:
-        """Return û (N, classes) of images (N, *shape) and noisy labels (N, classes)."""
+        """Return û (N, classes) of images (N, ...) and noisy labels (N, classes)."""
         both = torch.cat([self.trunk(image), self.embed(z)], 1)  # (N, 2D)
         guess: Tensor = self.guess(both).softmax(1)
         return guess
 
     def forward(self, state: Tensor) -> Tensor:
-        """Map images (N, *shape), or their state (N, pixels + classes), to the next state."""
+        """Map images (N, ...), or their state (N, pixels + classes), to the next state."""
         if state.shape[1:] == self.shape:
             state = with_label(state, state.new_zeros(len(state), self.classes))
         z = state[:, -self.classes :]
@@ -223,7 +223,8 @@ def noprop_posterior(before: float, after: float) -> tuple[float, float, float]:
 
     Examples
     --------
-    >>> a, b, c = noprop_posterior(0.0, 0.36)
+    >>> from localbook import local
+    >>> a, b, c = local.noprop_posterior(0.0, 0.36)
     >>> round(a, 3), round(b, 3), round(c, 3)
     (0.6, 0.0, 0.64)
     """
