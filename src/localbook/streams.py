@@ -83,10 +83,10 @@ class Stream:
     @torch.no_grad()
     def __call__(self, x: Tensor, *, without: Collection[int] = ()) -> Tensor:
         """Return the scores of inputs, of a stream that lacks some sublayers."""
-        last = self.embed(x)
-        for last in self._after(last, 0, without, None):  # noqa: B007, B020
-            pass  # nothing else is kept
-        return self.read(last)
+        h = self.embed(x)
+        for after in self._after(h, 0, without, None):
+            h = after  # the others are let go
+        return self.read(h)
 
     def _after(
         self, h: Tensor, first: int, without: Collection[int], where: Tensor | None

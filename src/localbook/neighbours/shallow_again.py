@@ -39,8 +39,7 @@ class Stack(nn.Module):
         F_1, ..., F_D, each from (N, ...) to the same shape; for ``broad`` an affine map and a ReLU,
         with kernels of one kind.
     layout : str
-        "sequential", "parallel", "broad" or "plain". It may be changed at any time: the
-        parameters stay.
+        "sequential", "parallel", "broad" or "plain"; it may be changed, the parameters stay.
     """
 
     def __init__(self, layers: Sequence[nn.Module], layout: str) -> None:

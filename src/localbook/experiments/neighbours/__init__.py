@@ -21,6 +21,7 @@ from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRA
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.recurrent import (
     RANDOM_STRUCTURES,
+    RNN_REVIEW,
     SPARSE_RNN,
     depths,
     properties,
@@ -36,7 +37,6 @@ from localbook.experiments.neighbours.representational_geometry import (
 from localbook.experiments.neighbours.representational_geometry import (
     PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
 )
-from localbook.experiments.neighbours.rnn_review import RNN_REVIEW
 from localbook.experiments.neighbours.shallow_again import (
     SHALLOW_AGAIN,
     SHALLOW_AGAIN_CIFAR10,

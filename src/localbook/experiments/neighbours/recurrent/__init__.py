@@ -1,6 +1,7 @@
-"""Experiments of sparse recurrent networks: pruned ones, and those that a random graph wires."""
+"""Experiments of recurrent networks: gradients in time, pruned ones, and random graphs as wires."""
 
 from localbook.experiments.neighbours.recurrent.pruned import SPARSE_RNN
+from localbook.experiments.neighbours.recurrent.review import RNN_REVIEW
 from localbook.experiments.neighbours.recurrent.structures import (
     RANDOM_STRUCTURES,
     depths,
@@ -11,6 +12,7 @@ from localbook.experiments.neighbours.recurrent.structures import (
 
 __all__ = [
     "RANDOM_STRUCTURES",
+    "RNN_REVIEW",
     "SPARSE_RNN",
     "depths",
     "properties",
