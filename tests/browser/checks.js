@@ -148,12 +148,24 @@ window.checks = (() => {
     return [...kinds.values()];
   };
 
-  // Take away what axe-core has no rule for, half of a page's elements and most of its minutes: the
-  // lines inside a picture, which has one name as a whole, and the glyphs of equations, which are
-  // hidden from screen readers; these read the MathML, which stays.
-  const lighten = () => document
-    .querySelectorAll(".lb-figure svg > *, mjx-container > [aria-hidden=true]")
-    .forEach((e) => e.remove());
+  // Take away what axe-core has no rule for, most of a page's elements and of its minutes: the lines
+  // inside a picture, which has one name as a whole; the glyphs of equations, which are hidden from
+  // screen readers (these read the MathML, which stays); and the colours of code that have been
+  // shown on the same ground already.
+  const lighten = () => {
+    document.querySelectorAll(".lb-figure svg > *, mjx-container > [aria-hidden=true]")
+      .forEach((e) => e.remove());
+    const shown = new Set();
+    for (const pre of document.querySelectorAll("pre")) {
+      const on = pre.closest(".admonition, .cell_input, .cell_output, dd")?.className;
+      for (const e of [...pre.querySelectorAll("*")].reverse()) {  // what is inside comes first
+        const kind = `${on} ${e.tagName} ${e.className}`;
+        if (shown.has(kind) && !e.children.length) e.replaceWith(e.textContent);
+        shown.add(kind);
+      }
+      pre.normalize();
+    }
+  };
 
   const brokenEquations = () => [...document.querySelectorAll("mjx-merror")]
     .map((e) => `MathJax: ${e.textContent}`);

@@ -3,7 +3,7 @@
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.browser.conftest import Book, page_names
 from tests.browser.visits import MODES, Visit, fenced
@@ -27,14 +27,16 @@ def test_axe_finds_nothing_serious(pages: Book, name: str, theme: str) -> None:
     assert not pages[name].axe[theme]
 
 
-def test_links_and_cross_references_lead_somewhere(pages: Book, origin: str, name: str) -> None:
+def test_links_and_cross_references_lead_somewhere(
+    pages: Book, context: BrowserContext, origin: str, name: str
+) -> None:
     seen: dict[str, Visit] = {f"{origin}/{page}": pages[page] for page in page_names()}
     broken = []
     for link in {link for link in pages[name].links if link.startswith(f"{origin}/")}:
         address, fragment = urldefrag(link)
         address = address.split("?")[0]
         if address not in seen:  # a download, or a page outside the table of contents
-            if not pages.context.request.head(address).ok:
+            if not context.request.head(address).ok:
                 broken.append(link)
         elif fragment and unquote(fragment) not in seen[address].ids:
             broken.append(link)
