@@ -253,9 +253,11 @@ def test_bad_input_is_refused_in_one_sentence():
         quadratic.dimension((2, 3, 2), quadratic=True)
     with pytest.raises(GeometryError, match="quadratic neurons, ReLU and a linear layer"):
         quadratic.conic_pieces(quadratic.network((2, 3, 3, 1), 0, start="random"), BOX)
-    for widths, box in (((3, 2, 1), BOX), ((2, 2, 2), BOX), ((2, 2, 1), ((0, 0), (0, 1)))):
+    for widths in ((3, 2, 1), (2, 2, 2)):
         with pytest.raises(GeometryError, match="two inputs and one output"):
-            quadratic.conic_pieces(quadratic.network(widths, 0, start="random"), box)
+            quadratic.conic_pieces(quadratic.network(widths, 0, start="random"), BOX)
+    with pytest.raises(GeometryError, match="give one with an area"):
+        quadratic.conic_pieces(quadratic.network((2, 2, 1), 0, start="random"), ((0, 0), (0, 1)))
 
 
 OWN = replace(setting("quadratic", "quick"), seeds=1, depths=(2, 6), epochs=20, rates=(0.03,))

@@ -8,92 +8,19 @@ Layers are those of the authors' published code, in words of ours; so are their 
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from localbook.arrays import Floats
+from localbook.clicks import Clicks, auc, click_model, log_loss
 from localbook.errors import ConfigError
 from localbook.fit import fit
 
-_START = 0.01  # the spread of embeddings before training
-
-
-@dataclass(frozen=True, eq=False)
-class Clicks:
-    """Rows of categories, and whether each was clicked.
-
-    Attributes
-    ----------
-    x : Tensor (N, F), int64
-        Of each field a value from 0 on.
-    y : Tensor (N,), float32
-        0 or 1.
-    sizes : tuple of int
-        How many values each field has.
-    source : str
-    logit : ndarray (N,), optional
-        The true one, where it is known.
-
-    Raises
-    ------
-    ConfigError
-        If a value is outside its field, or shapes do not fit.
-    """
-
-    x: Tensor
-    y: Tensor
-    sizes: tuple[int, ...]
-    source: str = ""
-    logit: Floats | None = None
-
-    def __post_init__(self) -> None:
-        if self.x.ndim != 2 or self.x.shape[1] != len(self.sizes) or len(self.x) != len(self.y):
-            raise ConfigError(
-                f"x {tuple(self.x.shape)}, y {tuple(self.y.shape)} and {len(self.sizes)} sizes: "
-                "give rows of one value for each field, and one y for each row."
-            )
-        if len(self.x) and (self.x.min() < 0 or (self.x >= torch.tensor(self.sizes)).any()):
-            raise ConfigError(f"x has a value outside its field; sizes are {self.sizes}.")
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
-def click_model(
-    rows: Mapping[str, int], *, pairs: int, levels: int, gamma: float, seed: int
-) -> dict[str, Clicks]:
-    """Return splits of drawn clicks whose true logit is known, and whose interactions are products.
-
-    A user and an item have K = ``pairs`` fields each, of ``levels`` values. Every value has an
-    effect and a strength, standard normal, and with s_k of the user and t_k of the item the logit
-    is Σ_k [(effect_k + effect_{K+k}) / 2 + γ s_k t_k] / √K.
-
-    Parameters
-    ----------
-    rows : mapping of split to how many rows
-    pairs, levels, seed : int
-    gamma : float
-        γ: at 0 nothing interacts.
-    """
-    if min(pairs, levels, *rows.values()) < 1:
-        raise ConfigError(f"pairs={pairs}, levels={levels}, rows={dict(rows)}: all at least 1.")
-    rng = np.random.default_rng(seed)
-    effect, strength = rng.normal(size=(2, 2 * pairs, levels))
-    splits = {}
-    for split, count in rows.items():
-        x = rng.integers(levels, size=(count, 2 * pairs))
-        alone, s = (table[np.arange(2 * pairs), x] for table in (effect, strength))  # (N, 2 K)
-        together = s[:, :pairs] * s[:, pairs:]
-        logit = (alone.sum(1) / 2 + gamma * together.sum(1)) / np.sqrt(pairs)
-        y = torch.tensor(rng.random(count) * (1 + np.exp(-logit)) < 1).float()
-        source = f"drawn clicks, {pairs} pairs of fields, γ = {gamma:g}"
-        splits[split] = Clicks(torch.tensor(x), y, (levels,) * 2 * pairs, source, logit)
-    return splits
+__all__ = ["FM", "Clicks", "Cross", "Fields", "Fusion", "Gate", "Streams", "Tower"]
+__all__ += ["auc", "click_model", "log_loss", "logits", "train"]
 
 
 class Fields(nn.Module):
@@ -104,7 +31,7 @@ class Fields(nn.Module):
     def __init__(self, sizes: Sequence[int], dim: int) -> None:
         super().__init__()
         self.table = nn.Embedding(sum(sizes), dim)
-        nn.init.normal_(self.table.weight, std=_START)
+        nn.init.normal_(self.table.weight, std=0.01)
         self.register_buffer("first", torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()]))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -265,23 +192,6 @@ class Streams(nn.Module):
         )
 
 
-def auc(logit: Floats, y: Floats) -> float:
-    """Return the share of pairs of a click and a non-click in which the click scores higher.
-
-    Ties count as half; scores (N,) and answers (N,) that are 0 or 1.
-    """
-    clicks = float(y.sum())
-    if not 0 < clicks < len(y):
-        raise ConfigError("the AUC needs a click and a row without one: give more rows.")
-    ranks = rankdata(logit)[y > 0].sum()
-    return float((ranks - clicks * (clicks + 1) / 2) / (clicks * (len(y) - clicks)))
-
-
-def log_loss(logit: Floats, y: Floats) -> float:
-    """Return the mean logistic loss, in nats, of logits (N,) on answers (N,)."""
-    return float(np.mean(np.logaddexp(0, logit) - y * logit))
-
-
 @torch.no_grad()
 def logits(net: nn.Module, clicks: Clicks) -> Floats:
     """Return the logits (N,) of a network in evaluation mode, all rows as one batch."""
@@ -307,16 +217,13 @@ def train(
     Return the epoch and its AUC.
     """
     tables = [part.weight for part in net.modules() if isinstance(part, nn.Embedding)]
-    known = {id(weight) for weight in tables}
-    others = [weight for weight in net.parameters() if id(weight) not in known]
+    others = [w for w in net.parameters() if all(w is not table for table in tables)]
     best: tuple[float, int, dict[str, Any]] = (-1.0, 0, {})
     in_epoch = -(-len(splits["train"]) // batch_size)
 
     def optimiser(_: object, lr: float) -> torch.optim.Optimizer:
-        groups: list[dict[str, Any]] = [
-            {"params": tables, "weight_decay": l2},
-            {"params": others},
-        ]
+        decayed = {"params": tables, "weight_decay": l2}
+        groups: list[dict[str, Any]] = [decayed, {"params": others}]
         return torch.optim.Adam(groups, lr=lr)
 
     def after_step(step: int) -> None:
