@@ -290,3 +290,11 @@ def test_peers_are_asked_for_in_one_sentence_and_counted_what_we_count():
     assert len(counts) >= 10
     for count in counts:
         assert count.value == count.baseline_value, (count.what, count.size)
+
+
+def test_transformers_are_asked_for_in_one_sentence_and_score_what_we_score():
+    with pytest.raises(ConfigError, match="pip install transformers accelerate"):
+        benchmarks.run("language")
+    rows = benchmarks.read(recorded_benchmarks() / "language.json").rows
+    assert [row.unit for row in rows] == ["ms", "largest difference"] * 3
+    assert all(row.verdict(0) == "met" for row in rows if row.n == 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import book, geometry, training
+from localbook.benchmarks import book, geometry, language, training
 from localbook.benchmarks.harness import GPU, Benchmark, Meter, Row, gpu_meter
 from localbook.errors import ConfigError
 from localbook.runs import provenance
@@ -10,6 +10,7 @@ from localbook.runs import provenance
 BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "book": book.measure,
     "boundary": geometry.measure_boundary,
+    "language": language.measure,
     "memory": training.measure_memory,
     "memory-paper": training.measure_paper_scale,
     "parallel": training.measure_parallel,

@@ -1,5 +1,5 @@
 from .llama import Shape, llama
 from .tokens import Tokenizer
-from .weights import LanguageModel, read, smollm2
+from .weights import LanguageModel, read, smollm2, smollm2_file
 
-__all__ = ["LanguageModel", "Shape", "Tokenizer", "llama", "read", "smollm2"]
+__all__ = ["LanguageModel", "Shape", "Tokenizer", "llama", "read", "smollm2", "smollm2_file"]

