@@ -62,8 +62,12 @@ def llama(weights: Mapping[str, Tensor], shape: Shape) -> Stream:
         mlp = _MLP(gate, up, _folded(named["ffn_down"]), shape)
         sublayers.append(Sublayer("attention", layer, attention, sizes["attn"]))
         sublayers.append(Sublayer("mlp", layer, mlp, sizes["ffn"]))
-    out = _folded(weights.get("output.weight", words), weights["output_norm.weight"])
-    return Stream(lambda x: F.embedding(x, words), sublayers, lambda h: _normed(h, shape.eps) @ out)
+    out, gains = weights.get("output.weight", words), weights["output_norm.weight"]
+
+    def read(h: Tensor) -> Tensor:
+        return F.linear(_normed(h, shape.eps) * gains, out)  # so large a matrix is read as it lies
+
+    return Stream(lambda x: F.embedding(x, words), sublayers, read)
 
 
 _NAMES = (
