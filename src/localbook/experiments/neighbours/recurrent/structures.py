@@ -112,7 +112,7 @@ class Structures:
     """
 
     seeds: int = 48
-    methods: tuple[str, ...] = ("tanh", "lstm")
+    methods: tuple[str, ...] = ("gru", "tanh", "lstm")
     nodes: tuple[int, int] = (10, 50)
     longest: int = 20
     train: int = 1000
