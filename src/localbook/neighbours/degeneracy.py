@@ -67,9 +67,9 @@ class Count:
         Σ a b over linear layers: a is the rank of what comes in, with a constant 1, and b that of
         the gradients that come back. What is missing to all parameters are sources one and two.
     orbits : int
-        Σ over classes of neurons with the same gate on all inputs of (rank of their activations)
-        times (rank of their gradients), and once more the latter where the gate is always open.
-        A class of one has its scale; what is more is source three.
+        Σ over classes of neurons with the same gate on all inputs of (rank of their activations,
+        with the constant 1 where the gate is always open) times (rank of their gradients). A class
+        of one has its scale; what is more is source three.
     rarest : int
         So few inputs tell two classes apart, or one from a gate that is always open or shut.
     """
@@ -93,7 +93,8 @@ def counted(net: nn.Sequential, x: Tensor) -> Count:
         classes, of = np.unique(gate, axis=1, return_inverse=True)
         for k, pattern in enumerate(classes.T):
             own = np.flatnonzero(of == k)
-            orbits += rank(_flat(back[:, :, own])) * (rank(after[:, own]) + int(pattern.all()))
+            moved = [*own, -1] if pattern.all() else own  # with the constant, which it lets through
+            orbits += rank(_flat(back[:, :, own])) * rank(after[:, moved])
         ends = np.tile([True, False], (len(gate), 1))
         each = np.unique(np.hstack([classes, ends]), axis=1).astype(float)  # (N, K)
         more = each.T @ (1 - each)
