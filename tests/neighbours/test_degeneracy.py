@@ -127,6 +127,8 @@ BY_HAND = {
     "nothing": 164 - 16,
     "shut": 164 - 16 - (9 + 4) + 1,
     "open": 164 - 16 - (3 * 4 - 3),
+    "five-open": 164 - 9 - (8 + 3) - 4 * 6,  # of five gradients one depends on the others
+    "silent": 164 - 9 - 15,
     "parallel": 164 - 16 - 8,  # layer two sees one input less; an orbit of 2 in place of two
     "same-readouts": 164 - 16,
     "flat-inputs": 164 - 16 - 8 * 3,

@@ -24,6 +24,8 @@ class Planted:
         So many neurons of each hidden layer never or always fire on the inputs.
     factor : float
         The second neuron of the first layer is so many times the first one; 0 for its own.
+    silent : int
+        So many neurons of the second hidden layer have outgoing weights of zero.
     same_readout : bool
         The first two neurons of the first layer have the same outgoing weights.
     sparse : str
@@ -38,6 +40,7 @@ class Planted:
     shut: tuple[int, int] = (0, 0)
     open: tuple[int, int] = (0, 0)
     factor: float = 0.0
+    silent: int = 0
     same_readout: bool = False
     sparse: str = ""
     flat: int = 0
@@ -50,6 +53,8 @@ PLANTED = {
     "shut-in-both": Planted(shut=(1, 1)),
     "open": Planted(open=(3, 0)),
     "open-in-both": Planted(open=(3, 2)),
+    "five-open": Planted(open=(0, 5)),
+    "silent": Planted(silent=1),
     "parallel": Planted(factor=2.0),
     "opposite": Planted(factor=-1.0),
     "same-readouts": Planted(same_readout=True),
@@ -92,9 +97,10 @@ def planted(how: Planted, sizes: tuple[int, ...], x: Tensor, seed: int) -> nn.Se
             if how.sparse == "scattered" and w.ndim > 1:
                 places = torch.rand(w.shape, generator=drawn).argsort(1)
                 w.copy_(w.gather(1, places))
-    first, second, _ = (part for part in net if isinstance(part, nn.Linear))
+    first, second, last = (part for part in net if isinstance(part, nn.Linear))
     if how.factor:
         first.weight[1], first.bias[1] = how.factor * first.weight[0], how.factor * first.bias[0]
+    last.weight[:, : how.silent] = 0
     if how.same_readout:
         second.weight[:, 1] = second.weight[:, 0]
     for layer, shut, always in zip((first, second), how.shut, how.open, strict=True):
