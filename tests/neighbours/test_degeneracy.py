@@ -76,6 +76,26 @@ def test_any_invertible_map_of_the_layer_leaves_features_and_values_alone():
     assert not np.allclose(moved, degeneracy.basis(f, J, M=False).values, rtol=0.1)
 
 
+def test_a_network_with_doubled_and_rescaled_neurons_has_the_same_features():
+    net, x, f, out, J = view()
+    twice, by = [*range(8), 0, 1], torch.linspace(0.5, 2, 10).double()
+    share = torch.tensor([0.3, 0.3, *[1.0] * 6, 0.7, 0.7]).double()
+    other = mlp((5, 10, 6, 3), 1, dtype=torch.float64)
+    with torch.no_grad():
+        other[0].weight.copy_(net[0].weight[twice] * by[:, None])
+        other[0].bias.copy_(net[0].bias[twice] * by)
+        other[2].weight.copy_(net[2].weight[:, twice] * share / by)
+        other[2].bias.copy_(net[2].bias)
+        other[4].load_state_dict(net[4].state_dict())
+    again = other[:2](x).detach()
+    same, slopes = degeneracy.jacobian(other[2:], again)
+    torch.testing.assert_close(same, out)
+    one, two = degeneracy.basis(f, J), degeneracy.basis(again, slopes)
+    np.testing.assert_allclose(two.values, one.values, rtol=1e-9)
+    cosines = (one.features(f) * two.features(again)).mean(0) / one.values
+    np.testing.assert_allclose(abs(cosines), 1, rtol=1e-8)
+
+
 def test_the_constant_owns_what_a_neuron_of_ones_would():
     net, _, f, out, J = view()
     folded = f.clone().requires_grad_()
