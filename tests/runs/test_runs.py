@@ -254,3 +254,9 @@ def test_the_books_records_follow_the_schema_and_name_no_machines_folders():
         text = json.dumps(dataclasses.asdict(found))
         assert '"/' not in text
         assert "/home/" not in text
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.bool_, np.float32])
+def test_counts_in_arrays_pair_as_numbers_do(kind):
+    right, wrong = np.array([0, 1, 1], kind), np.array([1, 1, 0], kind)
+    assert runs.paired(right, wrong) == runs.paired([0.0, 1.0, 1.0], [1.0, 1.0, 0.0])

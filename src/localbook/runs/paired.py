@@ -81,7 +81,7 @@ def paired(
     if not (0 <= margin < math.inf and 0 < level < 1):
         raise RecordError(f"margin={margin} must be at least 0, and level={level} in (0, 1).")
     pairs = _pairs(values, baseline)
-    differences = [one - other for one, other in pairs]
+    differences = [float(one) - float(other) for one, other in pairs]
     if not differences or not all(map(math.isfinite, differences)):
         raise RecordError("pair finite values of the same seeds on each side.")
     n, mean = len(differences), statistics.fmean(differences)
