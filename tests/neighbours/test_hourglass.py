@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
-from localbook import runs, tropical
+from localbook import data, runs, tropical
 from localbook.errors import ConfigError
 from localbook.experiments import run
 from localbook.neighbours import hourglass
@@ -180,6 +180,20 @@ def test_one_block_cuts_a_plane_into_the_regions_of_its_lines():
     corners = np.array([[x, y, 1] for x in (-3, 3) for y in (-3, 3)])
     inside = sum(np.ptp(np.sign(corners @ line)) > 0 for line in lines)
     assert len(found) == 1 + inside + crossings
+
+
+def test_at_the_smallest_size_a_conventional_network_denoises_better():
+    x, new = (
+        torch.from_numpy(data.load("digits", split).images).float().flatten(1) / 255
+        for split in ("train", "test")
+    )
+    seen = hourglass.noisy(new, 0.25, generator(9))
+    options = {"steps": 150, "batch_size": 128, "lr": 0.02, "seed": 0, "sigma": 0.25}
+    found = []
+    for shape in (Shape(64, 64, 1), Shape(65, 4, 1, **LIFTED)):
+        net = hourglass.train(hourglass.network(64, shape, 0), x, x, **options)
+        found.append(hourglass.psnr(net(seen).detach(), new))
+    assert found[0] > found[1] + 0.1 > hourglass.psnr(seen, new)
 
 
 def test_quick_runs_are_equal_twice_and_count_what_they_say(tmp_path):
