@@ -11,6 +11,7 @@ from localbook.experiments.neighbours.degeneracy import MODULES as DEGENERACY_MO
 from localbook.experiments.neighbours.degeneracy import RANKS as DEGENERACY
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
+from localbook.experiments.neighbours.hourglass import HOURGLASS
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS
 from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
@@ -65,6 +66,7 @@ __all__ = [
     "G2GNET",
     "G2GNET_CIFAR10",
     "G2GNET_MNIST",
+    "HOURGLASS",
     "HYPERNETWORKS",
     "LI2",
     "MULTIGRID",
