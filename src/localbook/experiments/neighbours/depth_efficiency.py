@@ -118,8 +118,8 @@ class Chasing:
     Attributes
     ----------
     methods : tuple of str
-        ``bp``, back-propagation, and ``shallow``, the same with fewer layers; ``local``, ``sgr``, and
-        ``untrained``.
+        ``bp``, back-propagation, and ``shallow``, the same with fewer layers; ``local``, ``sgr``,
+        and ``untrained``.
     n, hops, questions : int
         Of :func:`localbook.neighbours.depth_efficiency.puzzles`.
     width, heads : int
