@@ -118,15 +118,15 @@ class Chasing:
     Attributes
     ----------
     methods : tuple of str
-        ``bp``, back-propagation, and ``shallow``, the same with fewer layers; ``local``, ``sgr``,
-        and ``untrained``.
+        ``bp``, ``local``, ``sgr``, and ``untrained``.
     n, hops, questions : int
         Of :func:`localbook.neighbours.depth_efficiency.puzzles`.
     width, heads : int
     depths : mapping of method to tuple of int
         Layers of the networks that are trained.
     maps : (int, int)
-        Layers of the networks of back-propagation between which maps are fitted.
+        Maps go from networks of back-propagation with the first number of layers to those with the
+        second: the seed's, and one untrained; and from its own of the second to another seed's.
     steps, batch_size : int
     lr : float
         Of AdamW, the same for all; it rises over a tenth of the steps, then falls to nothing.
@@ -137,7 +137,7 @@ class Chasing:
     """
 
     seeds: int = 5
-    methods: tuple[str, ...] = ("bp", "shallow", "local", "sgr", "untrained")
+    methods: tuple[str, ...] = ("bp", "local", "sgr", "untrained")
     n: int = 7
     hops: int = 4
     questions: int = 8
@@ -145,14 +145,13 @@ class Chasing:
     heads: int = 4
     depths: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
-            "bp": (4, 8),
-            "shallow": (2,),
+            "bp": (2, 4),
             "local": (4,),
             "sgr": (4,),
-            "untrained": (4, 8),
+            "untrained": (4,),
         }
     )
-    maps: tuple[int, int] = (4, 8)
+    maps: tuple[int, int] = (2, 4)
     steps: int = 450
     batch_size: int = 64
     lr: float = 0.003
@@ -182,7 +181,6 @@ def trained(setting: Chasing, method: str, layers: int, seed: int) -> IsolatedNe
         return net
     rules: dict[str, Rule] = {
         "bp": BP(),
-        "shallow": BP(),
         "local": PlainLocal(),
         "sgr": SGR(setting.weight, "squared"),
     }
@@ -219,12 +217,13 @@ def chased(job: Job, seed: int) -> tuple[Row, list[Row]]:
     if job.method == "bp":
         few, many = setting.maps
         others = {"deep": behind[many]}
-        for name, method, layers in (("again", "bp", few), ("untrained", "untrained", many)):
+        for name, method, layers in (("again", "bp", many), ("untrained", "untrained", many)):
             stream = depth.stream_of(trained(setting, method, layers, seed + 1000))
             others[name] = _asked(stream.states(stream.embed(test.x)), asked)
-        half = len(behind[few][0]) // 2
+        half = len(test.y.flatten()) // 2
         for name, states in others.items():
-            maps = depth.stitching(behind[few], states, train=half)
+            source = behind[many if name == "again" else few]
+            maps = depth.stitching(source, states, train=half)
             final[f"map_{name}"] = [_list(line) for line in maps]
     return final, rows
 
@@ -277,7 +276,7 @@ DEPTH_EFFICIENCY = Experiment(
             hops=2,
             questions=4,
             width=16,
-            depths={"bp": (1, 2), "shallow": (1,), "local": (2,), "sgr": (2,), "untrained": (2,)},
+            depths={"bp": (1, 2), "local": (2,), "sgr": (2,), "untrained": (2,)},
             maps=(1, 2),
             steps=60,
             test=50,
