@@ -4,13 +4,11 @@ Layer l adds Δ_l = h_{l+1} - h_l to the residual stream h_l: attention a_l and 
 |Δ_l| / |h_l|; its effect is what changes where it is skipped: the Δ of later layers, and the
 probabilities at the end. Effects e_l of a question have a centre of mass, the depth score.
 
-Of the paper's tasks nobody knows how much depth they need. Chasing a pointer k times needs more
-with k, and the networks here are made for it: one token a fact, x -> f(x), and one a question,
-(x, k), for f(f(...x)).
+Chasing a pointer k times is a task of ours that needs more depth with k: one token is a fact,
+x -> f(x), or a question, (x, k), for f(f(...x)).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -24,7 +22,7 @@ from localbook.errors import ConfigError
 from localbook.local import IsolatedNetwork
 from localbook.streams import Stream, Sublayer
 
-TOO_SMALL = 1e-12
+RIDGE = 1e-3  # the penalty of maps, as a share of the source's mean variance
 
 
 def contributions(states: Sequence[Tensor], at: slice = slice(None)) -> dict[str, Floats]:
@@ -40,11 +38,10 @@ def contributions(states: Sequence[Tensor], at: slice = slice(None)) -> dict[str
     Returns
     -------
     dict of ndarray, shape (L,)
-        ``attention``, ``mlp`` and ``layer``: mean over tokens of the length added over that of the
-        stream before; ``attention_cosine``, ...: of the angle between both, zero where the
-        direction is new and negative where something is erased.
+        ``attention``, ``mlp`` and ``layer``: means over tokens of the length added over that of the
+        stream before; ``attention_cosine``, ...: of the angle's cosine, negative where it erases.
     """
-    found = {}
+    found: dict[str, Floats] = {}
     h = [state[:, at] for state in states]
     for name, first, length in (("attention", 0, 1), ("mlp", 1, 1), ("layer", 0, 2)):
         pairs = [(h[i], h[i + length] - h[i]) for i in range(first, len(h) - length, 2)]
@@ -54,28 +51,10 @@ def contributions(states: Sequence[Tensor], at: slice = slice(None)) -> dict[str
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Skip:
-    """What a stream does without one layer, at the positions that are looked at.
-
-    Attributes
-    ----------
-    layer : int
-        The layer that is skipped, from 0.
-    later : Tensor, shape (L, N, t)
-        Entry l: |Δ_l - Δ'_l| / |Δ_l|, where the layer is in front of l; zero otherwise.
-    scores : Tensor, shape (N, t, V)
-    """
-
-    layer: int
-    later: Tensor
-    scores: Tensor
-
-
 def skips(
     stream: Stream, states: Sequence[Tensor], *, first: int = 0, until: int | None = None
-) -> Iterator[Skip]:
-    """Skip each layer alone, and yield what it changes.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Skip each layer alone, the first one first, and yield what that changes.
 
     Parameters
     ----------
@@ -86,8 +65,15 @@ def skips(
         The first position at which a layer is skipped, or that is looked at: 1 leaves out a text's
         first token, on which attention rests.
     until : int, optional
-        A layer is skipped before this position only, and what is looked at begins with it: what
-        the future reads from the past. By default positions are skipped and looked at alike.
+        A layer is skipped before this position only, and what is looked at begins with it: what the
+        future reads from the past.
+
+    Yields
+    ------
+    later : Tensor, shape (L, N, t)
+        |Δ_l - Δ'_l| / |Δ_l| of each layer l behind the skipped one; zero for the others.
+    scores : Tensor, shape (N, t, V)
+        At the end of the stream.
 
     Raises
     ------
@@ -107,28 +93,27 @@ def skips(
         later = torch.zeros(L, *added[0].shape[:2])
         for layer in range(s + 1, L):
             new = (h[layer - s + 1] - h[layer - s])[:, seen]
-            length = added[layer].norm(dim=-1).clamp_min(TOO_SMALL)
+            length = added[layer].norm(dim=-1).clamp_min(1e-12)
             later[layer] = (new - added[layer]).norm(dim=-1) / length
         with torch.no_grad():
-            yield Skip(s, later, stream.read(h[-1][:, seen]))
+            yield later, stream.read(h[-1][:, seen])
 
 
 def moved(scores: Tensor, others: Tensor) -> Tensor:
     """Return |p - p'| (...) of the probabilities of two scores (..., V)."""
-    return (scores.softmax(-1) - others.softmax(-1)).norm(dim=-1)
+    return cast(Tensor, (scores.softmax(-1) - others.softmax(-1)).norm(dim=-1))
 
 
-def depth_score(effects: ArrayLike) -> Floats:
-    """Return the centre of mass of effects (..., L), in layers from 1."""
+def depth_score(effects: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the centre of mass of effects (..., L), in layers from 1, and how many are in use.
+
+    The second is (Σ e)² / Σ e², between 1 and L. No effect may be negative, and not all zero.
+    """
     e = np.asarray(effects, dtype=float)
-    return e @ np.arange(1, e.shape[-1] + 1) / e.sum(-1)
-
-
-def in_use(effects: ArrayLike) -> Floats:
-    """Return how many layers have an effect (..., L): (Σ e)² / Σ e², between 1 and L."""
-    e = np.asarray(effects, dtype=float)
-    found: Floats = e.sum(-1) ** 2 / (e**2).sum(-1)
-    return found
+    if e.min() < 0 or not (e.sum(-1) > 0).all():
+        raise ConfigError("effects are at least 0, and one layer has to have some.")
+    sums, layers = e.sum(-1), np.arange(1, e.shape[-1] + 1)
+    return (e * layers).sum(-1) / sums, sums**2 / (e**2).sum(-1)
 
 
 def puzzles(
@@ -138,19 +123,18 @@ def puzzles(
 
     Parameters
     ----------
-    count, n : int
-    hops : int
-        A question asks for f applied 1 to so many times, by turns.
-    questions : int
+    count, n, hops, questions : int
+        Questions ask for f applied 1 to ``hops`` times, fewer than n, by turns.
     generator : torch.Generator
 
     Returns
     -------
     x : Tensor, shape (count, n + questions, 2 n + hops)
-        A token a fact and a question: one-hot x, then one-hot f(x) or one-hot k.
+        Tokens: one-hot x, then one-hot f(x) or k.
     y : int64 tensor, shape (count, questions)
-        The answers.
     """
+    if not 0 < hops < n:
+        raise ConfigError(f"{hops} hops on a ring of {n}: ask for at least 1, and fewer than n.")
     ring, order = (torch.rand(count, n, generator=generator).argsort(1) for _ in range(2))
     f = torch.empty_like(ring).scatter_(1, ring, ring.roll(-1, 1))
     start = torch.randint(n, (count, questions), generator=generator)
@@ -158,19 +142,13 @@ def puzzles(
     y = f.gather(1, start)
     for hop in range(1, hops):
         y = torch.where(k >= hop, f.gather(1, y), y)
-    x = torch.zeros(count, n + questions, 2 * n + hops)
-    x[:, :n, :n] = F.one_hot(order, n).float()
-    x[:, :n, n : 2 * n] = F.one_hot(f.gather(1, order), n).float()
-    x[:, n:, :n] = F.one_hot(start, n).float()
-    x[:, n:, 2 * n :] = F.one_hot(k, hops).float()
-    return x, y
+    about = torch.cat([order, start], dim=1)
+    said = torch.cat([f.gather(1, order), n + k.expand(count, -1)], dim=1)
+    return torch.cat([F.one_hot(about, n), F.one_hot(said, n + hops)], dim=2).float(), y
 
 
 class Block(nn.Module):
-    """A layer of a language model: attention to earlier positions, then an MLP.
-
-    The last positions are questions, which do not see each other.
-    """
+    """Attention to earlier positions, then an MLP; questions, at the end, see no other question."""
 
     def __init__(self, width: int, heads: int, questions: int) -> None:
         super().__init__()
@@ -200,14 +178,14 @@ class Block(nn.Module):
 
 
 class Answers(nn.Module):
-    """Take the questions' scores, as the cross-entropy wants them."""
+    """Take the scores (N, V, questions) of the last positions from all (N, T, V)."""
 
     def __init__(self, questions: int) -> None:
         super().__init__()
         self.questions = questions
 
     def forward(self, scores: Tensor) -> Tensor:
-        """Map (N, T, V) to (N, V, questions)."""
+        """Return them as the cross-entropy wants them."""
         return scores[:, -self.questions :].transpose(1, 2)
 
 
@@ -219,63 +197,53 @@ def chaser(
         torch.manual_seed(seed)
         blocks: list[nn.Module] = [Block(width, heads, questions) for _ in range(depth)]
         blocks[0] = nn.Sequential(nn.Linear(2 * n + hops, width), blocks[0])
-        ends = [
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n), Answers(questions))
-            for _ in blocks
-        ]
-        return IsolatedNetwork(blocks, ends)
+        parts = [(nn.LayerNorm(width), nn.Linear(width, n), Answers(questions)) for _ in blocks]
+        return IsolatedNetwork(blocks, [nn.Sequential(*part) for part in parts])
 
 
 def stream_of(net: IsolatedNetwork) -> Stream:
     """Return the stream of a network that :func:`chaser` made; it reads scores (N, T, V)."""
-    (embed, first), *rest = net.local_modules
-    sublayers = []
-    for layer, block in enumerate((first, *rest)):
-        for kind, add in (("attention", block.attention), ("mlp", block.mlp)):
-            sublayers.append(Sublayer(kind, layer, add, 0))
-    return Stream(embed, sublayers, net.heads[-1][:2])
+    begin, *rest = net.local_modules
+    sublayers = [
+        Sublayer(kind, layer, getattr(block, kind), 0)
+        for layer, block in enumerate((begin.get_submodule("1"), *rest))
+        for kind in ("attention", "mlp")
+    ]
+    norm, linear = (net.heads[-1].get_submodule(name) for name in "01")
+    return Stream(begin.get_submodule("0"), sublayers, lambda h: linear(norm(h)))
 
 
-def stitching(
-    sources: Sequence[Tensor], targets: Sequence[Tensor], *, train: int, ridge: float = 1e-3
-) -> Floats:
-    """Return how badly an affine map turns one network's states into another's.
+@torch.no_grad()
+def stitching(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Floats:
+    """Return how badly affine maps turn one network's states into another's.
+
+    Ridge regression fits them on the first half of the tokens, and the other half judges.
 
     Parameters
     ----------
     sources, targets : sequence of Tensor, shape (M, C) and (M, D)
         Behind each layer, for the same M tokens.
-    train : int
-        The map is fitted on so many of the tokens, by ridge regression, and judged on the others.
-    ridge : float
-        The penalty, as a share of the mean variance of the source.
 
     Returns
     -------
     ndarray, shape (layers of the source, layers of the target)
-        Squared errors over the target's variance, both on the tokens held out.
+        Squared errors over the target's variance.
 
     Raises
     ------
     ConfigError
-        If tokens are not there to fit and to judge.
+        If there are fewer than four tokens, or not the same number on both sides.
     """
-    if not 1 < train < len(sources[0]) - 1 or not ridge > 0:
-        raise ConfigError(
-            f"train={train} of {len(sources[0])} tokens, ridge={ridge}: leave at least two tokens "
-            "on each side, and let the penalty be positive."
-        )
-    wide = [y.double() for y in targets]
-    sizes = [y.shape[1] for y in wide]
-    y = torch.cat([(y - y[:train].mean(0)) for y in wide], dim=1)
-    variance = (y[train:] - y[train:].mean(0)).square().mean(0).split(sizes)
-    found = []
-    for source in sources:
-        x = source.double() - source[:train].double().mean(0)
-        gram = x[:train].T @ x[:train]
-        gram += ridge * gram.trace() / len(gram) * torch.eye(len(gram), dtype=gram.dtype)
-        w = torch.linalg.solve(gram, x[:train].T @ y[:train])
-        missed = (x[train:] @ w - y[train:]).square().mean(0).split(sizes)
-        pairs = zip(missed, variance, strict=True)
-        found.append([(m.sum() / v.sum()).item() for m, v in pairs])
-    return np.array(found)
+    if len({len(part) for part in (*sources, *targets)}) > 1 or len(sources[0]) < 4:
+        raise ConfigError("give both networks' states at the same tokens, of which there are four.")
+    half = len(sources[0]) // 2
+    found = np.empty((len(sources), len(targets)))
+    for i, source in enumerate(sources):
+        x = source.double() - source[:half].double().mean(0)
+        gram = x[:half].T @ x[:half]
+        gram += RIDGE * gram.trace() / len(gram) * torch.eye(len(gram), dtype=gram.dtype)
+        for j, target in enumerate(targets):
+            y = target.double() - target[:half].double().mean(0)
+            missed = x[half:] @ torch.linalg.solve(gram, x[:half].T @ y[:half]) - y[half:]
+            found[i, j] = missed.square().sum() / (y - y[half:].mean(0))[half:].square().sum()
+    return found

@@ -6,10 +6,8 @@ from localbook.experiments.neighbours.activating_while_pruning import VIT as ACT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
-from localbook.experiments.neighbours.depth_efficiency import (
-    DEPTH_EFFICIENCY,
-    DEPTH_EFFICIENCY_SMOLLM2,
-)
+from localbook.experiments.neighbours.depth_efficiency import DEPTH_EFFICIENCY
+from localbook.experiments.neighbours.depth_efficiency_smollm2 import DEPTH_EFFICIENCY_SMOLLM2
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hypernetworks import HYPERNETWORKS

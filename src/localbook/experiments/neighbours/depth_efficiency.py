@@ -1,114 +1,18 @@
-"""What depth is used for: in a language model out of a package, and where pointers are chased."""
+"""What depth is used for where pointers are chased, by networks of three rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pydoc_data.topics import topics
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from localbook import language, neighbours
+from localbook import neighbours
 from localbook.arrays import Row
 from localbook.experiments.harness import Experiment, Job, Samples, each_seed
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule
 
 depth = neighbours.depth_efficiency
-
-
-@dataclass(frozen=True)
-class Reading:
-    """SmolLM2 without one of its layers, on Python's manual.
-
-    Attributes
-    ----------
-    methods : tuple of str
-        The model, and one whose numbers are drawn, of the same sizes and spread.
-    length : int
-        Of the text that a seed draws: tokens.
-    """
-
-    seeds: int = 5
-    methods: tuple[str, ...] = ("trained", "untrained")
-    length: int = 64
-
-
-@cache
-def model() -> language.LanguageModel:
-    """Return SmolLM2, read once."""
-    return language.smollm2()
-
-
-def text(setting: Reading, seed: int) -> dict[str, Samples]:
-    """Return tokens (1, length) of one topic after another; the first is the end of a text."""
-    tokenizer = model().tokenizer
-    assert tokenizer is not None
-    rng = np.random.default_rng(seed)
-    names = rng.permutation(sorted(topics))[:20]
-    numbers = tokenizer.encode("\n\n".join(topics[name] for name in names))
-    start = rng.integers(len(numbers) - setting.length)
-    x = torch.tensor([[0, *numbers[start : start + setting.length - 1]]])
-    return {"test": Samples(x, x, f"{setting.length} tokens of Python's manual")}
-
-
-def drawn(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """Return matrices of normal numbers, each with the spread of the one it stands for."""
-    draw = torch.Generator().manual_seed(seed)
-    return {
-        name: w.std() * torch.randn(w.shape, generator=draw) if w.ndim > 1 else w
-        for name, w in weights.items()
-    }
-
-
-def read(job: Job, seed: int) -> tuple[Row, list[Row]]:
-    """Look at one text; rows are one for each layer skipped, everywhere or in the past only."""
-    x, smollm2 = job.splits(seed)["test"].x, model()
-    weights = smollm2.weights if job.method == "trained" else drawn(smollm2.weights, seed)
-    stream = language.llama(weights, smollm2.shape)
-    states = stream.states(stream.embed(x))
-    half = x.shape[1] // 2
-    until = int(np.random.default_rng([seed, 1]).integers(half // 2, half + half // 2))
-    row: Row = {"until": until, "loss": _round(_loss(stream.read(states[-1][:, 1:]), x, 1))}
-    row |= {key: _list(v) for key, v in depth.contributions(states, slice(1, None)).items()}
-    row["norm"] = _list([h[:, 1:].norm(dim=-1).mean() for h in states[::2]])
-    rows = []
-    for mode, end in (("all", None), ("future", until)):
-        first = 1 if end is None else end
-        whole = stream.read(states[-1][:, first:])
-        for skip in depth.skips(stream, states, first=1, until=end):
-            later, output = skip.later.flatten(1), depth.moved(whole, skip.scores)
-            rows.append(
-                {
-                    "mode": mode,
-                    "layer": skip.layer,
-                    "mean": _list(later.mean(1)),
-                    "max": _list(later.amax(1)),
-                    "output": _round(output.mean()),
-                    "output_max": _round(output.max()),
-                    "rise": _round(_loss(skip.scores, x, first) - _loss(whole, x, first)),
-                }
-            )
-    return row, rows
-
-
-def _loss(scores: Tensor, x: Tensor, first: int) -> Tensor:
-    """Return nats a token of scores for the positions from the first on."""
-    return F.cross_entropy(scores[0, :-1], x[0, first + 1 :])
-
-
-def _round(value: Any) -> float:
-    return float(f"{float(value):.3g}")
-
-
-def _list(values: Iterable[Any]) -> list[float]:
-    return [_round(v) for v in values]
-
-
-DEPTH_EFFICIENCY_SMOLLM2 = Experiment({"cpu": Reading()}, each_seed(read), draw=text)
-"""SmolLM2-135M; needs the extra ``language``."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +61,16 @@ class Chasing:
     lr: float = 0.003
     weight: float = 0.1
     test: int = 300
+
+
+def three(value: Any) -> float:
+    """Return a number with three digits that count."""
+    return float(f"{float(value):.3g}")
+
+
+def threes(values: Iterable[Any]) -> list[float]:
+    """Return numbers so."""
+    return [three(v) for v in values]
 
 
 def draw(setting: Chasing, seed: int) -> dict[str, Samples]:
@@ -211,7 +125,7 @@ def chased(job: Job, seed: int) -> tuple[Row, list[Row]]:
         stream = depth.stream_of(net)
         states = stream.states(stream.embed(test.x))
         parts = depth.contributions(states, asked)
-        final |= {f"{key}_{layers}": _list(v) for key, v in parts.items()}
+        final |= {f"{key}_{layers}": threes(v) for key, v in parts.items()}
         behind[layers] = _asked(states, asked)
         rows += [{"depth": layers} | row for row in by_hops(net, states, test, setting)]
     if job.method == "bp":
@@ -220,11 +134,10 @@ def chased(job: Job, seed: int) -> tuple[Row, list[Row]]:
         for name, method, layers in (("again", "bp", many), ("untrained", "untrained", many)):
             stream = depth.stream_of(trained(setting, method, layers, seed + 1000))
             others[name] = _asked(stream.states(stream.embed(test.x)), asked)
-        half = len(test.y.flatten()) // 2
         for name, states in others.items():
             source = behind[many if name == "again" else few]
-            maps = depth.stitching(source, states, train=half)
-            final[f"map_{name}"] = [_list(line) for line in maps]
+            maps = depth.stitching(source, states)
+            final[f"map_{name}"] = [threes(line) for line in maps]
     return final, rows
 
 
@@ -244,7 +157,7 @@ def by_hops(
     """
     Q, stream = setting.questions, depth.stream_of(net)
     whole = stream.read(states[-1][:, -Q:])
-    skipped = [skip.scores[:, -Q:] for skip in depth.skips(stream, states)]
+    skipped = [scores[:, -Q:] for _, scores in depth.skips(stream, states)]
     effects = torch.stack([depth.moved(whole, other) for other in skipped], -1)  # (N, Q, L)
     heads = [scores.argmax(1) == test.y for scores in net.all_scores(test.x)]
     right = [other.argmax(-1) == test.y for other in skipped]
@@ -253,16 +166,17 @@ def by_hops(
     for hops in range(1, setting.hops + 1):
         of = k == hops
         e = effects[:, of].double().numpy()
+        centre, in_use = depth.depth_score(e)
         accuracy = heads[-1][:, of].double().mean()
         rows.append(
             {
                 "hops": hops,
-                "heads": _list(hit[:, of].double().mean() for hit in heads),
-                "effect": _list(e.mean((0, 1))),
-                "effect_max": _list(e.max((0, 1))),
-                "lost": _list(accuracy - hit[:, of].double().mean() for hit in right),
-                "score": _round(depth.depth_score(e).mean()),
-                "in_use": _round(depth.in_use(e).mean()),
+                "heads": threes(hit[:, of].double().mean() for hit in heads),
+                "effect": threes(e.mean((0, 1))),
+                "effect_max": threes(e.max((0, 1))),
+                "lost": threes(accuracy - hit[:, of].double().mean() for hit in right),
+                "score": three(centre.mean()),
+                "in_use": three(in_use.mean()),
             }
         )
     return rows
@@ -278,12 +192,11 @@ DEPTH_EFFICIENCY = Experiment(
             width=16,
             depths={"bp": (1, 2), "local": (2,), "sgr": (2,), "untrained": (2,)},
             maps=(1, 2),
-            steps=60,
-            test=50,
+            steps=20,
+            test=30,
         ),
         "cpu": Chasing(),
     },
     each_seed(chased),
     draw=draw,
 )
-"""Chasing pointers."""
