@@ -159,9 +159,9 @@ def test_what_was_recorded_is_measured_again_the_same_way(tmp_path):
     one = {r.method: r for r in map(runs.read, run(NAME, out=tmp_path / "a", seeds=1))}
     (again,) = (runs.read(p) for p in run(NAME, out=tmp_path / "b", seeds=1, methods=["local"]))
     assert again.history == one["local"].history
-    bp = one["bp"]
-    assert {(row["depth"], row["hops"]) for row in bp.history} == {(1, 1), (1, 2), (2, 1), (2, 2)}
-    deep, again = (np.array(bp.final[0][f"map_{name}"]) for name in ("deep", "again"))
+    maps = one["maps"]
+    assert {(row["depth"], row["hops"]) for row in maps.history} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    deep, again = (np.array(maps.final[0][f"map_{name}"]) for name in ("deep", "again"))
     assert (deep.shape, again.shape) == ((2, 3), (3, 3))
     for row in one["sgr"].history:
         assert len(row["heads"]) == len(row["lost"]) == len(row["effect"]) == 2

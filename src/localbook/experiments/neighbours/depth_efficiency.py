@@ -22,15 +22,13 @@ class Chasing:
     Attributes
     ----------
     methods : tuple of str
-        ``bp``, ``local``, ``sgr``, and ``untrained``.
+        ``bp``, ``local``, ``sgr``, ``untrained``; and ``maps``, by back-propagation: from networks
+        of few layers to those of more, trained and untrained, and between two seeds of the latter.
     n, hops, questions : int
         Of :func:`localbook.neighbours.depth_efficiency.puzzles`.
     width, heads : int
     depths : mapping of method to tuple of int
         Layers of the networks that are trained.
-    maps : (int, int)
-        Maps go from networks of back-propagation with the first number of layers to those with the
-        second: the seed's, and one untrained; and from its own of the second to another seed's.
     steps, batch_size : int
     lr : float
         Of AdamW, the same for all; it rises over a tenth of the steps, then falls to nothing.
@@ -41,7 +39,7 @@ class Chasing:
     """
 
     seeds: int = 5
-    methods: tuple[str, ...] = ("bp", "local", "sgr", "untrained")
+    methods: tuple[str, ...] = ("bp", "local", "sgr", "untrained", "maps")
     n: int = 7
     hops: int = 4
     questions: int = 8
@@ -49,13 +47,13 @@ class Chasing:
     heads: int = 4
     depths: Mapping[str, tuple[int, ...]] = field(
         default_factory=lambda: {
-            "bp": (2, 4),
+            "bp": (4,),
             "local": (4,),
             "sgr": (4,),
             "untrained": (4,),
+            "maps": (2, 4),
         }
     )
-    maps: tuple[int, int] = (2, 4)
     steps: int = 450
     batch_size: int = 64
     lr: float = 0.003
@@ -95,6 +93,7 @@ def trained(setting: Chasing, method: str, layers: int, seed: int) -> IsolatedNe
         return net
     rules: dict[str, Rule] = {
         "bp": BP(),
+        "maps": BP(),
         "local": PlainLocal(),
         "sgr": SGR(setting.weight, "squared"),
     }
@@ -128,10 +127,10 @@ def chased(job: Job, seed: int) -> tuple[Row, list[Row]]:
         final |= {f"{key}_{layers}": threes(v) for key, v in parts.items()}
         behind[layers] = _asked(states, asked)
         rows += [{"depth": layers} | row for row in by_hops(net, states, test, setting)]
-    if job.method == "bp":
-        few, many = setting.maps
+    if job.method == "maps":
+        few, many = setting.depths["maps"]
         others = {"deep": behind[many]}
-        for name, method, layers in (("again", "bp", many), ("untrained", "untrained", many)):
+        for name, method, layers in (("again", "maps", many), ("untrained", "untrained", many)):
             stream = depth.stream_of(trained(setting, method, layers, seed + 1000))
             others[name] = _asked(stream.states(stream.embed(test.x)), asked)
         for name, states in others.items():
@@ -190,8 +189,7 @@ DEPTH_EFFICIENCY = Experiment(
             hops=2,
             questions=4,
             width=16,
-            depths={"bp": (1, 2), "local": (2,), "sgr": (2,), "untrained": (2,)},
-            maps=(1, 2),
+            depths={"bp": (2,), "local": (2,), "sgr": (2,), "untrained": (2,), "maps": (1, 2)},
             steps=20,
             test=30,
         ),
