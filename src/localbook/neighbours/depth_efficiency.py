@@ -1,8 +1,8 @@
 """Late layers of language models add little, and harder questions go no deeper (csordas2025depth).
 
-Layer l adds Δ_l = h_{l+1} - h_l to the residual stream h_l: attention a_l and MLP m_l. Its share is
-|Δ_l| / |h_l|; its effect is what changes where it is skipped: the Δ of later layers, and the
-probabilities at the end. Effects e_l of a question have a centre of mass, the depth score.
+Layer l adds Δ_l to the residual stream h_l, by attention and MLP. Its contribution is the length of
+Δ_l over that of h_l; its effect is what changes where it is skipped: the Δ of later layers, and the
+probabilities at the end. Effects of all layers have a centre of mass, the depth score.
 
 Chasing a pointer k times is a task of ours that needs more depth with k: one token is a fact,
 x -> f(x), or a question, (x, k), for f(f(...x)).
@@ -71,7 +71,8 @@ def skips(
     Yields
     ------
     later : Tensor, shape (L, N, t)
-        |Δ_l - Δ'_l| / |Δ_l| of each layer l behind the skipped one; zero for the others.
+        By how much Δ_l changes, over its length, for each layer l behind the skipped one; zero for
+        the others.
     scores : Tensor, shape (N, t, V)
         At the end of the stream.
 
@@ -100,7 +101,7 @@ def skips(
 
 
 def moved(scores: Tensor, others: Tensor) -> Tensor:
-    """Return |p - p'| (...) of the probabilities of two scores (..., V)."""
+    """Return the distance (...) of the probabilities that belong to two scores (..., V)."""
     return cast(Tensor, (scores.softmax(-1) - others.softmax(-1)).norm(dim=-1))
 
 
