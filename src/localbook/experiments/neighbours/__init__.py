@@ -9,6 +9,8 @@ from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.degeneracy import DIGITS as DEGENERACY_DIGITS
 from localbook.experiments.neighbours.degeneracy import MODULES as DEGENERACY_MODULES
 from localbook.experiments.neighbours.degeneracy import RANKS as DEGENERACY
+from localbook.experiments.neighbours.depth_efficiency import DEPTH_EFFICIENCY
+from localbook.experiments.neighbours.depth_efficiency_smollm2 import DEPTH_EFFICIENCY_SMOLLM2
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hourglass import HOURGLASS
@@ -60,6 +62,8 @@ __all__ = [
     "DEGENERACY",
     "DEGENERACY_DIGITS",
     "DEGENERACY_MODULES",
+    "DEPTH_EFFICIENCY",
+    "DEPTH_EFFICIENCY_SMOLLM2",
     "DYNAMICAL_STABILITY",
     "FINALMLP",
     "FINALMLP_MOVIELENS",
