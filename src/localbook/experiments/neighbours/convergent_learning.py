@@ -71,7 +71,7 @@ class Setting:
     )
     widths: tuple[int, ...] = (16, 16, 32, 32)
     strides: tuple[int, ...] = (1, 1, 2, 1)
-    schedule: local.Schedule = field(default_factory=lambda: local.Schedule(8, 64, 0.1))
+    schedule: local.Schedule = field(default_factory=lambda: local.Schedule(10, 64, 0.1))
     rates: tuple[float, ...] = (0.05, 0.1, 0.2)
     idle: int = 3
     counts: tuple[int, ...] = (1, 2, 4, 8)
