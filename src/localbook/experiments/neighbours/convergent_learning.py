@@ -63,11 +63,11 @@ class Setting:
     methods: tuple[str, ...] = (
         "bp-bp",
         "local-local",
-        "sgr-sgr",
+        "untrained-untrained",
         "bp-local",
+        "sgr-sgr",
         "bp-sgr",
         "local-sgr",
-        "untrained-untrained",
     )
     widths: tuple[int, ...] = (16, 16, 32, 32)
     strides: tuple[int, ...] = (1, 1, 2, 1)
