@@ -5,6 +5,7 @@ from localbook.experiments.neighbours.activating_while_pruning import RESNET as 
 from localbook.experiments.neighbours.activating_while_pruning import VIT as ACTIVATING_VIT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
+from localbook.experiments.neighbours.convergent_learning import CONVERGENT_LEARNING
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.degeneracy import DIGITS as DEGENERACY_DIGITS
 from localbook.experiments.neighbours.degeneracy import MODULES as DEGENERACY_MODULES
@@ -58,6 +59,7 @@ __all__ = [
     "ACTIVATING_VIT",
     "AF_KAN",
     "AF_KAN_MNIST",
+    "CONVERGENT_LEARNING",
     "CONVEX_TRAINING",
     "DEGENERACY",
     "DEGENERACY_DIGITS",
