@@ -5,13 +5,16 @@ from localbook.experiments.neighbours.activating_while_pruning import RESNET as 
 from localbook.experiments.neighbours.activating_while_pruning import VIT as ACTIVATING_VIT
 from localbook.experiments.neighbours.af_kan import AF_KAN, AF_KAN_MNIST
 from localbook.experiments.neighbours.clicks import FINALMLP, FINALMLP_MOVIELENS
-from localbook.experiments.neighbours.convergent_learning import CONVERGENT_LEARNING
 from localbook.experiments.neighbours.convex_training import CONVEX_TRAINING
 from localbook.experiments.neighbours.degeneracy import DIGITS as DEGENERACY_DIGITS
 from localbook.experiments.neighbours.degeneracy import MODULES as DEGENERACY_MODULES
 from localbook.experiments.neighbours.degeneracy import RANKS as DEGENERACY
-from localbook.experiments.neighbours.depth_efficiency import DEPTH_EFFICIENCY
-from localbook.experiments.neighbours.depth_efficiency_smollm2 import DEPTH_EFFICIENCY_SMOLLM2
+from localbook.experiments.neighbours.depth_use import (
+    DEPTH_EFFICIENCY,
+    DEPTH_EFFICIENCY_SMOLLM2,
+    NOT_ALL_ATTENTION,
+    NOT_ALL_ATTENTION_SMOLLM2,
+)
 from localbook.experiments.neighbours.dynamical_stability import DYNAMICAL_STABILITY
 from localbook.experiments.neighbours.g2gnet import G2GNET, G2GNET_CIFAR10, G2GNET_MNIST
 from localbook.experiments.neighbours.hourglass import HOURGLASS
@@ -20,10 +23,6 @@ from localbook.experiments.neighbours.li2 import LI2
 from localbook.experiments.neighbours.multigrid import MULTIGRID, MULTIGRID_DARCY
 from localbook.experiments.neighbours.n2n import N2N, N2N_STUDENTS
 from localbook.experiments.neighbours.noprop import NOPROP, NOPROP_CIFAR10
-from localbook.experiments.neighbours.not_all_attention import DIGITS as NOT_ALL_ATTENTION
-from localbook.experiments.neighbours.not_all_attention import (
-    SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
-)
 from localbook.experiments.neighbours.one_layer_transformer import ONE_LAYER_TRANSFORMER
 from localbook.experiments.neighbours.quadratic import QUADRATIC, QUADRATIC_CIRCLE
 from localbook.experiments.neighbours.recurrent import (
@@ -35,14 +34,11 @@ from localbook.experiments.neighbours.recurrent import (
     random_graph,
     wired,
 )
-from localbook.experiments.neighbours.representational_geometry import (
-    CLUSTERS as REPRESENTATIONS_CLUSTERS,
-)
-from localbook.experiments.neighbours.representational_geometry import (
-    DIGITS as REPRESENTATIONS_DIGITS,
-)
-from localbook.experiments.neighbours.representational_geometry import (
-    PHOTOGRAPHS as REPRESENTATIONS_PHOTOGRAPHS,
+from localbook.experiments.neighbours.representations import (
+    CONVERGENT_LEARNING,
+    REPRESENTATIONS_CLUSTERS,
+    REPRESENTATIONS_DIGITS,
+    REPRESENTATIONS_PHOTOGRAPHS,
 )
 from localbook.experiments.neighbours.shallow_again import (
     SHALLOW_AGAIN,

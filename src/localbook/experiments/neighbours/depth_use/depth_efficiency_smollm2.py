@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from localbook import language, neighbours
 from localbook.arrays import Row
 from localbook.experiments.harness import Experiment, Job, Samples, each_seed
-from localbook.experiments.neighbours.depth_efficiency import three, threes
+from localbook.experiments.neighbours.depth_use.depth_efficiency import three, threes
 
 depth = neighbours.depth_efficiency
 
