@@ -1,4 +1,4 @@
-"""What depth is used for: sublayers dropped and layers skipped, of SmolLM2 and of networks of ours."""
+"""What depth is used for: sublayers that are dropped, and layers that are skipped one by one."""
 
 from localbook.experiments.neighbours.depth_use.depth_efficiency import DEPTH_EFFICIENCY
 from localbook.experiments.neighbours.depth_use.depth_efficiency_smollm2 import (
