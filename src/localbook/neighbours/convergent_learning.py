@@ -3,7 +3,7 @@
 Units u of one network and v of another have the correlation C_uv over the samples, of which each
 position of an image is one. *One-to-one* partners maximise the sum of C_uv, an assignment; in
 *semi-matching* each unit takes its best, and partners may repeat. *Sparse prediction* fits a unit
-from few of the other network's. *Spectral clustering* of the units of both networks, with |C| as
+from few of the other network's. *Spectral clustering* of the units of both networks, with abs(C) as
 their similarity, finds groups that match many to many. The networks turned at random, the test of
 clusters, and images (not positions) held out are ours.
 """
