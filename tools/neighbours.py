@@ -232,7 +232,7 @@ def drawn(papers: Sequence[Paper], streets: Sequence[str]) -> str:
     return (
         f'<div class="street-map"><ul class="street-legend">{legend}</ul>{"".join(parts)}</svg>'
         '<div class="street-said" hidden>Point at a paper, or go from one to the next with the '
-        "Tab key. A full dot has a chapter; a ring is to come.</div>"
+        "Tab key.</div>"
         '<script src="../../_static/neighbours.js"></script></div>\n'
     )
 
