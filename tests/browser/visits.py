@@ -37,8 +37,8 @@ requestAnimationFrame(look);
 """
 
 
-# The theme makes code that scrolls focusable 300 ms after the last change. A timer of the page's own
-# that is due later fires later, however busy the machine is.
+# The theme makes code that scrolls focusable 300 ms after the last change. A timer of the page that
+# is due later fires later, however busy the machine is.
 FOCUSABLE = """new Promise((done) => {
   window.dispatchEvent(new Event("resize"));
   setTimeout(done, 400);
