@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook import language
@@ -94,6 +94,7 @@ VOCABULARY = [*(chr(c) for c in range(33, 127)), "Ġ", "Ċ", "ab", "Ġab", "abab
 MERGES = ["a b", "Ġ ab", "ab ab", "1 2"]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\n")))
 def test_what_is_encoded_is_decoded(text):
     tokenizer = language.Tokenizer(VOCABULARY, MERGES)
