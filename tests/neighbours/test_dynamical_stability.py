@@ -173,8 +173,9 @@ def test_a_network_that_diverges_leaves_the_others_alone():
 
 def test_sgd_rests_below_its_ceiling_and_descent_far_above(rows):
     sgd = rows["sgd"]
-    gd = [row for row in rows["gd"] if "top" in row]  # at the largest rate a run may diverge
-    assert len(gd) >= 4
+    gd = [row for row in rows["gd"] if "top" in row]
+    fastest = max(row["rate"] for row in rows["gd"])
+    assert {row["rate"] for row in rows["gd"] if row not in gd} <= {fastest}  # there it may diverge
     assert (values(sgd, "loss") < 1e-8).all()
     for key in ("ratio", "bounded", "exact"):
         assert values(sgd, key).max() <= 1
