@@ -83,19 +83,22 @@ class Circuit:
         learned = {name: sums[wire] for name, wire in self.weights.items()}
         return learned, [sums[wire] for wire in self.levels[0]]
 
-    def kept(self, *, inputs: bool = False) -> list[Wire]:
+    def kept(self, *, inputs: bool = False) -> dict[Wire, Step]:
         """Return the wires kept for the gradients by weights, and by the inputs too if asked.
 
-        A wire is kept once, however many boxes need it. Weights are there anyway.
+        A wire is kept once, however many boxes need it: it comes with the first of them. Weights
+        are there anyway.
         """
-        need = self._need(inputs)
-        found = dict.fromkeys(wire for step in self.steps for wire in step.keeps(need))
-        return [wire for wire in found if not wire.name]
+        need, found = self._need(inputs), dict[Wire, Step]()
+        for step in self.steps:
+            for wire in _keeps(step, need):
+                found.setdefault(wire, step)
+        return {wire: step for wire, step in found.items() if not wire.name}
 
     def kept_bytes(self, itemsize: int = 4, *, inputs: bool = False) -> int:
         """Return the bytes of these wires, and of what norms and maxima keep besides."""
         need = self._need(inputs)
-        extra = sum(step.extra_bytes(itemsize) for step in self.steps if need & {*step.ins})
+        extra = sum(_besides(step, itemsize) for step in self.steps if need & {*step.ins})
         return extra + itemsize * sum(self.size(wire.axes) for wire in self.kept(inputs=inputs))
 
     def products(self, *, backward: bool = False, inputs: bool = False) -> Counter[Letters]:
@@ -146,3 +149,20 @@ class Circuit:
             x = [values[wire] for wire in step.ins]
             values[step.outs[0]], *extra[step] = BOXES[step.kind].run(step.call, *x)
         return values, extra
+
+
+def _keeps(step: Step, need: set[Wire]) -> list[Wire]:
+    """Return the wires that the gradients by some wires need again."""
+    wanted = {k for k, wire in enumerate(step.ins) if wire in need}
+    if step.kind == "linear":  # each gradient needs all other arguments
+        return [wire for k, wire in enumerate(step.ins) if wanted - {k}]
+    box = BOXES[step.kind]
+    again = [*(step.ins[k] for k in box.args), *(step.outs if box.result else ())]
+    return again if wanted else []
+
+
+def _besides(step: Step, itemsize: int) -> int:
+    """Return the bytes of what is kept besides: a norm's two statistics, a maximum's places."""
+    letters = step.call.args[0] if step.kind == "norm" else step.call.result
+    rest = math.prod(step.call.shape(tuple(x for x in letters if x not in step.call.over)))
+    return {"norm": 2 * itemsize, "max": 8}.get(step.kind, 0) * rest

@@ -68,10 +68,8 @@ class Box(Term):
 
     def __post_init__(self) -> None:
         (first, *rest), result = self.sides
-        over, letters = (
-            tuple(self.over.split()),
-            [{*"+".join(a).split("+")} for a in (first, *rest)],
-        )
+        letters = [{*"+".join(a).split("+")} for a in (first, *rest)]
+        over = tuple(self.over.split())
         if self.kind not in BOXES:
             raise ConfigError(f"there is no box {self.kind!r}; choose of {', '.join(BOXES)}.")
         if self.kind == "norm" and over not in (first[-len(over) :], (first[0], *first[2:])):

@@ -1,11 +1,10 @@
 """How a term is connected: which axes its letters stand for, and how long these are."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from localbook.circuits.boxes import BOXES, Call
+from localbook.circuits.boxes import Call
 from localbook.circuits.terms import Box, Letters, Pair, Term, Wires, arity
 from localbook.errors import ConfigError
 
@@ -41,21 +40,6 @@ class Step:
     def picks(self) -> tuple[int, ...]:
         """The places of wires that go on."""
         return self.term.picks if isinstance(self.term, Wires) else ()
-
-    def keeps(self, need: set[Wire]) -> list[Wire]:
-        """Return the wires that the gradients by some wires need again."""
-        wanted = {k for k, wire in enumerate(self.ins) if wire in need}
-        if self.kind == "linear":  # each gradient needs all other arguments
-            return [wire for k, wire in enumerate(self.ins) if wanted - {k}]
-        box = BOXES[self.kind]
-        again = [*(self.ins[k] for k in box.args), *(self.outs if box.result else ())]
-        return again if wanted else []
-
-    def extra_bytes(self, itemsize: int) -> int:
-        """Return the bytes of what is kept besides: a norm's two statistics, a maximum's places."""
-        letters = self.call.args[0] if self.kind == "norm" else self.call.result
-        rest = math.prod(self.call.shape(tuple(x for x in letters if x not in self.call.over)))
-        return {"norm": 2 * itemsize, "max": 8}.get(self.kind, 0) * rest
 
 
 @dataclass(frozen=True)
