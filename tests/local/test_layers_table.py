@@ -301,6 +301,18 @@ def test_every_rule_agrees_with_plain_autograd(name):
             assert error <= tolerance(name) * expected.norm(), rule
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("LSTM", torch.float32), ("GRU", torch.float32), ("GLU", torch.bfloat16)]
+)
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+def test_kernels_of_other_types_agree_too(name, dtype, derivative):
+    """PyTorch differentiates neither its float32 LSTM nor its bfloat16 GLU by tangents on a CPU."""
+    expected = by_autograd(WEIGHT, *network(name))
+    net, x, y = network(name)
+    found = by_rule(SGR(WEIGHT, "squared", derivative), net.to(dtype), x.to(dtype), y).double()
+    assert (found - expected).norm() <= 4 * torch.finfo(dtype).eps * expected.norm()
+
+
 def at_numbers(layer: nn.Module, values: Tensor) -> tuple[IsolatedNetwork, Tensor, Tensor]:
     """Return a network whose layer sees exactly these numbers."""
     torch.manual_seed(0)

@@ -67,7 +67,7 @@ def llama(weights: Mapping[str, Tensor], shape: Shape) -> Stream:
     def read(h: Tensor) -> Tensor:
         rows = (_normed(h, shape.eps) * gains).flatten(0, 1)
         scores = (out @ rows.T).T  # the larger factor first: so large a matrix is read faster
-        return scores.unflatten(0, h.shape[:2])
+        return scores.view(*h.shape[:2], -1)
 
     return Stream(lambda x: F.embedding(x, words), sublayers, read)
 

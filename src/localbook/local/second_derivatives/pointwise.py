@@ -79,8 +79,28 @@ TWICE: dict[Any, Any] = {
     F.normalize: normalize,
     torch.prelu: prelu,
 }
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """Return the first half times the sigmoid of the second, of which bfloat16 has no tangent."""
+    value, gate = input.chunk(2, dim)
+    return value * gate.sigmoid()
+
+
+def lstm(*args: Any) -> Any:
+    """Return PyTorch's LSTM step by step: its fused kernel for float32 on a CPU has no tangent."""
+    kernels: Any = torch.backends.mkldnn
+    before, kernels.enabled = kernels.enabled, False
+    try:
+        return torch.lstm(*args)
+    finally:
+        kernels.enabled = before
+
+
 FORWARD: dict[Any, Any] = {
     **TWICE,
+    F.glu: glu,
+    torch.lstm: lstm,
     torch.dropout: dropout,
     F.dropout: dropout,
     torch.alpha_dropout: alpha_dropout,
