@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localbook.tropical import ReLUNetwork, linear_regions
-from localbook.tropical.regions import layers_of, ties_by_lines, ties_on_square
+from localbook.tropical.regions import layers_of, regions_by_lines, ties_by_lines, ties_on_square
 from tests.tropical.networks import random_network, small_integer_networks
 from tests.tropical.test_ties_wide import length
 
@@ -97,12 +97,31 @@ def assert_same_regions(network, box):
     assert found.areas.min() > 0
 
 
-@pytest.mark.parametrize("neurons", [1, 2, 5, 40, 120])
+@pytest.mark.parametrize("neurons", [1, 2, 5, 40, 250])
 @pytest.mark.parametrize("seed", range(3))
 def test_regions_are_the_same(neurons, seed):
     slopes = (np.random.default_rng(seed).choice([0, 0, 0.2, 1, -1], neurons),)
     network = replace(random_network(2, neurons, 3, seed=seed), slopes=slopes)
     assert_same_regions(network, ((-1.5, 2), (-1, 1.7)))
+    assert regions_by_lines(*layers_of(network)) is not None
+
+
+def test_a_region_may_have_very_many_sides():
+    turns = np.linspace(0, 2 * np.pi, 201)[1:]
+    folds = np.column_stack([np.cos(turns), np.sin(turns)])
+    network = ReLUNetwork((folds, np.ones((1, 200))), (np.full(200, -0.7), np.zeros(1)))
+    assert regions_by_lines(*layers_of(network)) is not None
+    regions = linear_regions(network, ((-1, 1), (-1, 1)))
+    assert_same_regions(network, ((-1, 1), (-1, 1)))
+    assert np.diff(regions.start).max() == 200
+
+
+def test_folds_in_special_positions_have_no_sorted_regions():
+    for rows, biases in [([[1, 0], [1, 0]], [0, 0]), ([[1, 0], [0, 1], [1, 1]], [0, 0, 0]),
+                         ([[1, 1]], [0]), ([[1, 0]], [-1 + 1e-12])]:  # fmt: skip
+        shape = np.ones((1, len(rows)))
+        network = ReLUNetwork((np.array(rows, float), shape), (np.array(biases, float), [0.0]))
+        assert regions_by_lines(*layers_of(network)) is None
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

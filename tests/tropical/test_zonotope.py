@@ -40,6 +40,29 @@ def test_volume_is_the_sum_of_the_subsets_determinants(rows):
     subsets = combinations(range(len(rows)), rows.shape[1])
     expected = sum(abs(np.linalg.det(rows[list(s)])) for s in subsets)
     assert at_origin(rows).volume() == pytest.approx(expected, abs=1e-9)
+    few = {"FEW": -1, "FEW_IN_PLANE": -1}  # so that what is for many generators is taken
+    for ways in (few, few | {"PRODUCTS": 0}, few | {"PRODUCTS": 0, "DETERMINANTS": 0}):
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in ways.items():
+                patch.setattr(f"localbook.tropical.zonotopes.volume.{name}", value)
+            assert at_origin(rows).volume() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("p", "d"), [(13, 2), (12, 3), (40, 3), (20, 4), (16, 5), (14, 6)])
+def test_volume_of_many_generators(p, d):
+    rows = np.random.default_rng(p).normal(size=(p, d))
+    rows[1], rows[2], rows[3] = 0, -3 * rows[0], rows[4] + rows[5]
+    subsets = np.array(list(combinations(range(p), d)))
+    expected = np.abs(np.linalg.det(rows[subsets])).sum()
+    assert at_origin(rows).volume() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("p", "d"), [(5, 2), (20, 3), (10, 4)])
+def test_cutting_generators_into_pieces_keeps_the_volume(p, d):
+    rng = np.random.default_rng(d)
+    rows = rng.normal(size=(p, d))
+    pieces = (rng.dirichlet(np.ones(16), size=p)[..., None] * rows[:, None]).reshape(-1, d)
+    assert at_origin(pieces).volume() == pytest.approx(at_origin(rows).volume(), rel=1e-12)
 
 
 @SETTINGS

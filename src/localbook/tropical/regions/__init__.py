@@ -4,7 +4,7 @@ from localbook.tropical.regions.boundary import DecisionBoundary, decision_bound
 from localbook.tropical.regions.cells import layers_of
 from localbook.tropical.regions.counts import RegionEstimate, count_regions, estimate_regions
 from localbook.tropical.regions.linear_regions import LinearRegions, linear_regions
-from localbook.tropical.regions.lines import ties_by_lines
+from localbook.tropical.regions.lines import regions_by_lines, ties_by_lines
 from localbook.tropical.regions.nearest import NearestTie, nearest_boundary
 from localbook.tropical.regions.pieces import DecisionPieces, decision_pieces
 from localbook.tropical.regions.ties import Ties, ties_on_square
@@ -24,6 +24,7 @@ __all__ = [
     "layers_of",
     "linear_regions",
     "nearest_boundary",
+    "regions_by_lines",
     "ties_by_lines",
     "ties_by_tiles",
     "ties_on_square",

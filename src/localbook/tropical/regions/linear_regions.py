@@ -9,7 +9,7 @@ import numpy as np
 from localbook.arrays import Box, Floats, Indices, Masks
 from localbook.tropical.networks import ReLUNetwork, as_network, window
 from localbook.tropical.points import same_points
-from localbook.tropical.regions.cells import cut_layer, layers_of, square_cell
+from localbook.tropical.regions.cells import Layer, cut_layer, layers_of, square_cell
 from localbook.tropical.regions.lines import regions_by_lines
 from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.tolerance import TOLERANCE
@@ -119,20 +119,25 @@ def linear_regions(model: "ReLUNetwork | nn.Module", box: Box) -> LinearRegions:
     network = as_network(model)
     view, on_square = window(box, network)
     first, *layers = layers_of(on_square)
-    cells = regions_by_lines(first, *layers) if len(layers) == 1 else None
-    if cells is None:
-        cells = square_cell(first)
-        for layer in layers:
-            cells = cut_layer(cells, layer)
-    slopes = cells.maps[:2] / view.half[:, None, None]
-    intercepts = cells.maps[2] - np.tensordot(view.centre, slopes, axes=1)
+    found = regions_by_lines(first, *layers) if len(layers) == 1 else None
+    polygons, maps = found or _by_cutting(first, layers)
+    slopes = maps[:2] / view.half[:, None, None]
+    intercepts = maps[2] - view.centre[0] * slopes[0] - view.centre[1] * slopes[1]
     return LinearRegions(
         network,
-        np.ascontiguousarray(view.place(cells.polygons.corners).T),
-        cells.polygons.start,
+        np.ascontiguousarray(view.place(polygons.corners).T),
+        polygons.start,
         np.ascontiguousarray(slopes.transpose(2, 1, 0)),
         np.ascontiguousarray(intercepts.T),
     )
+
+
+def _by_cutting(first: Layer, layers: list[Layer]) -> tuple[Polygons, Floats]:
+    """Return the regions in [-1, 1]^2 and the outputs on them (3 or more, classes, m)."""
+    cells = square_cell(first)
+    for layer in layers:
+        cells = cut_layer(cells, layer)
+    return cells.polygons, cells.maps
 
 
 def _pair_keys(p: Indices, q: Indices, count: int) -> Indices:

@@ -1,5 +1,6 @@
 """Zonotopes: Minkowski sums of segments."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,15 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from localbook.arrays import Floats, Indices, Masks
 from localbook.errors import GeometryError
-from localbook.tropical.points import orthogonal_basis
 from localbook.tropical.tolerance import TOLERANCE, finite
 from localbook.tropical.zonotopes.chambers import chambers
 from localbook.tropical.zonotopes.faces import face_corners
 from localbook.tropical.zonotopes.labels import merge_parallel
 from localbook.tropical.zonotopes.nearest import in_polygon, nearest_points
 from localbook.tropical.zonotopes.space import sums_by_pairs
+from localbook.tropical.zonotopes.volume import sum_of_determinants
 
 _BLOCK = 1 << 20  # products held at once
+_BEYOND = "the result is beyond the largest float64: divide the generators by their length first."
 _LARGE = 1e100  # from here on, as from its inverse down, lengths are scaled before use
 
 
@@ -177,10 +179,12 @@ class Zonotope:
         GeometryError
             If it is beyond the largest float64.
         """
-        _, exponent = np.frexp(np.abs(self.generators).max(initial=0))
-        value = _volume(np.ldexp(self.generators, -exponent))
-        with np.errstate(over="ignore"):
-            return float(_within_range(np.ldexp(value, exponent * self.dimension)))
+        _, exponent = math.frexp(np.abs(self.generators).max(initial=0))
+        value = sum_of_determinants(np.ldexp(self.generators, -exponent))
+        try:
+            return math.ldexp(value, exponent * self.dimension)
+        except OverflowError:
+            raise GeometryError(_BEYOND) from None
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Tell which points lie in the zonotope or within the contact tolerance of it.
@@ -271,9 +275,7 @@ def _times(values: Floats, scale: float) -> Floats:
 def _within_range(values: Floats) -> Floats:
     """Refuse what has overflowed."""
     if not np.isfinite(values).all():
-        raise GeometryError(
-            "the result is beyond the largest float64: divide the generators by their length first."
-        )
+        raise GeometryError(_BEYOND)
     return values
 
 
@@ -301,37 +303,3 @@ def _in_their_span(vectors: Floats) -> Floats:
 
     # Leaving out coordinates keeps the numbers as they are, which turning them would not.
     return vectors[:, np.sort(qr(axes[:rank], mode="r", pivoting=True)[1][:rank])]
-
-
-def _volume(vectors: Floats) -> float:
-    """Return Σ |det(g_i : i ∈ S)| over the r-subsets S of vectors, shape (p, r), r ≥ 1.
-
-    This is the volume of Σ [0, 1]·g_i [1]_. A determinant is the length of one of its vectors times
-    that of the projections of the others along it, so each vector in turn leaves a sum in R^{r-1};
-    in the plane the sum is a prefix sum over the vectors sorted by angle.
-
-    References
-    ----------
-    .. [1] G. C. Shephard, "Combinatorial properties of associated zonotopes", 1974, equation (57).
-    """
-    rank = vectors.shape[1]
-    if rank == 1:
-        return float(np.abs(vectors).sum())
-    if rank == 2:
-        return _area(vectors)
-    total = 0.0
-    for i, length in enumerate(np.linalg.norm(vectors, axis=1)):
-        if length > 0:
-            # Each subset is summed once only: with its first vector.
-            total += length * _volume(vectors[i + 1 :] @ orthogonal_basis(vectors[i] / length))
-    return float(total)
-
-
-def _area(vectors: Floats) -> float:
-    """Return Σ_{i<j} |g_i x g_j| in the plane."""
-    upper = np.where(
-        (vectors[:, 1:] < 0) | ((vectors[:, 1:] == 0) & (vectors[:, :1] < 0)), -vectors, vectors
-    )
-    upper = upper[np.argsort(np.arctan2(upper[:, 1], upper[:, 0]))]
-    before = np.cumsum(upper, axis=0) - upper
-    return float((before[:, 0] * upper[:, 1] - before[:, 1] * upper[:, 0]).sum())
