@@ -5,12 +5,13 @@ from localbook.benchmarks import Meter
 from localbook.benchmarks.training import parallel
 from localbook.benchmarks.training.link import bytes_a_second
 from localbook.local import PlainLocal
+from localbook.local import parallel as local
 
 
 def test_steps_in_one_process_and_in_many_are_timed_in_turns(monkeypatch):
     monkeypatch.setattr(parallel, "RULES", {"plain local": PlainLocal()})
     monkeypatch.setattr(parallel, "bytes_a_second", lambda size: 3.0 * 2**20)
-    case = parallel.Case(depth=8, batch=10, modules=(2,), steps=8, rounds=1)
+    case = parallel.Case(depth=8, batch=10, modules=(2,), steps=8, rounds=1, parts=())
     step, stale, head, message, link = parallel.measure(Meter(samples=2), case)
     assert step.what == "step, plain local"
     assert step.n == 8 - 1 - 5  # differences, without the warm-up
@@ -21,6 +22,26 @@ def test_steps_in_one_process_and_in_many_are_timed_in_turns(monkeypatch):
     assert head.value > 0
     assert message.value in (10 * 16 * 32**2 * 4 / 2**20, 10 * 32 * 16**2 * 4 / 2**20)
     assert (link.value, link.unit) == (3.0, "MiB a second")
+
+
+def test_a_pipeline_of_micro_batches_is_timed_beside_one_process_and_its_bubble(monkeypatch):
+    def pipelined(net, x, y, parts, *, steps):
+        assert (len(net), len(x), parts) == (2, 10, 5)
+        turns = [[step + 0.1 * turn for turn in range(10)] for step in range(steps)]
+        begin = [[at + 0.1 * late for own in turns for at in own] for late in (0, 1)]
+        own = [local.Updates(b, [at + 0.1 for at in b], []) for b in begin]
+        return local.Pipelined([], own, parts)
+
+    monkeypatch.setattr(parallel, "RULES", {})
+    monkeypatch.setattr(parallel, "_parts", lambda meter, case: iter(()))
+    monkeypatch.setattr(parallel.parallel, "pipelined", pipelined)
+    case = parallel.Case(depth=8, batch=10, modules=(2,), steps=7, rounds=1, parts=(5,))
+    step, idle = parallel.measure(Meter(samples=2), case)
+    assert step.value == pytest.approx(1100)
+    assert step.baseline_value > 0
+    assert idle.value == pytest.approx(1 / 11)  # one turn of eleven
+    assert idle.baseline_value == pytest.approx(1 / 6)
+    assert idle.n == 2
 
 
 def test_a_connection_has_a_speed():

@@ -144,7 +144,7 @@ def test_pages_are_dated_by_their_last_commit(built):
 
 
 def test_commands_in_captions_can_be_copied(built):
-    text = (built / "book" / "local-learning" / "cifar10.html").read_text(encoding="utf-8")
+    text = (built / "book" / "local-learning" / "cuts-and-speed.html").read_text(encoding="utf-8")
     assert "localbook run cifar10-speed --profile cpu" in text
     assert "–profile" not in text
 

@@ -125,9 +125,13 @@ def test_the_best_candidate_is_chosen_once(job):
     candidates = [{"lr": lr} for lr in (1, 2, 3, 4)]
     chosen, rows = tune(job, candidates, judge)
     assert chosen == {"lr": 2}
-    assert [row["val_accuracy"] for row in rows] == [0.5, 0.75, 0.75, 0]
+    assert [row["val_accuracy"] for row in rows] == [0.5, 0.75, 0.75, None]
     assert tune(job, candidates, never) == (chosen, rows)
-    assert tune(job, candidates[:1], never, name="single")[0] == {"lr": 1}
+    single = [{"candidate": {"lr": 1}, "val_accuracy": None}]
+    assert tune(job, candidates[:1], never, name="single") == ({"lr": 1}, single)
+    # what diverges loses, also where all scores are negative; without any score the mildest wins
+    assert tune(job, candidates[2:], lambda c: judge(c) - 1, name="negative")[0] == {"lr": 3}
+    assert tune(job, [{"lr": 4}, {"lr": 4, "weight": 1.0}], judge, name="none")[0] == {"lr": 4}
     # of equals, what does least to the network: the smallest λ, then the smallest rate
     equal = [{"lr": lr, "weight": w} for lr, w in ((2, 10.0), (3, 1.0), (2, 1.0), (1, 3.0))]
     assert tune(job, equal, lambda candidate: 0.5, name="tie")[0] == {"lr": 2, "weight": 1.0}

@@ -17,6 +17,7 @@ from localbook.benchmarks.harness import Meter, Row, Target, counted
 from localbook.benchmarks.training.link import bytes_a_second
 from localbook.data import DeviceImages, ImageSet
 from localbook.local import (
+    BP,
     SGR,
     IsolatedNetwork,
     PlainLocal,
@@ -47,6 +48,8 @@ class Case:
         Numbers of modules; the first is the one with a target.
     steps, rounds : int
         In turns with one process, so that a slow spell of the machine meets both.
+    parts : tuple of int
+        Numbers of micro-batches of a pipeline of the first number of modules.
     """
 
     depth: int = 32
@@ -54,6 +57,7 @@ class Case:
     modules: tuple[int, ...] = (2, 4)
     steps: int = 30
     rounds: int = 3
+    parts: tuple[int, ...] = (4, 16)
 
     def network(self, modules: int) -> IsolatedNetwork:
         """Return the network in modules that take equally long."""
@@ -85,6 +89,8 @@ def measure(meter: Meter, case: Case | None = None) -> Iterator[Row]:
             aim = target if modules == case.modules[0] and name == "plain local" else None
             yield _row(f"step, {name}", size, many, "one process", one, aim)
             yield counted(f"staleness, {name}", size, "updates", stale)
+    for parts in case.parts:
+        yield from _micro_batches(meter, case, parts)
     yield from _parts(meter, case)
 
 
@@ -121,6 +127,28 @@ def _one_process(
         own.step()
         ends.append(time.perf_counter())
     return 1e3 * np.diff(ends)[_WARM_UP:]
+
+
+def _micro_batches(meter: Meter, case: Case, parts: int) -> Iterator[Row]:
+    """Yield the time and the bubble of back-propagation in a pipeline of micro-batches."""
+    modules = case.modules[0]
+    net = case.network(modules)
+    whole = IsolatedNetwork([torch.nn.Sequential(*net.local_modules)], [net.heads[-1]])
+    x, y = case.data().at(slice(0, case.batch))
+    one, many, idle = [], [], []
+    for _ in range(case.rounds):
+        meter.compare({})  # how quiet the machine is
+        one.append(_one_process(copy.deepcopy(whole), BP(), case.data(), case))
+        done = parallel.pipelined(net, x, y, parts, steps=case.steps)
+        many.append(1e3 * done.seconds()[_WARM_UP:])
+        idle.append(done.idle()[_WARM_UP:])
+    size = f"ResNet-{case.depth}, {case.batch} of 32², {modules} modules, {parts} parts"
+    yield _row("step, BP of micro-batches", size, np.concatenate(many), "one process",
+               np.concatenate(one), None)  # fmt: skip
+    low, middle, high = np.quantile(np.concatenate(idle), [0.25, 0.5, 0.75])
+    bubble = (modules - 1) / (parts + modules - 1)
+    yield Row("idle share, BP of micro-batches", size, "of the time", middle, low, high,
+              case.rounds * (case.steps - _WARM_UP), middle, "the model", bubble)  # fmt: skip
 
 
 def _parts(meter: Meter, case: Case) -> Iterator[Row]:

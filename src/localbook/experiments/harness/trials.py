@@ -33,8 +33,8 @@ def tune(
     Of equals, the one that does least to the network: the smallest λ, then the smallest learning
     rate, then the first.
 
-    A single one needs no judging; one whose training diverges has lost. What an interrupted job
-    has judged is not judged again.
+    A single one needs no judging; one whose training diverges has lost. Both have None for a score:
+    none was measured. What an interrupted job has judged is not judged again.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def tune(
         The key of the score in the rows.
     """
     if len(candidates) == 1:
-        return candidates[0], [{"candidate": candidates[0], score: 0.0}]
+        return candidates[0], [{"candidate": candidates[0], score: None}]
     rows: list[Row] = []
     with Progress(f"{job.method} {name} tuning", len(candidates), "candidate") as bar:
         for number, candidate in enumerate(candidates, start=1):
@@ -58,16 +58,18 @@ def tune(
                 try:
                     found = judge(candidate)
                 except TrainingError:
-                    found = 0.0
+                    found = None
                 return [{"candidate": candidate, score: found, "seed": TUNING_SEED}]
 
             rows += rows_once(job, f"tuning-{name}{number}", judged)
             bar.at(number, f"{rows[-1][score]}")
-    return max(rows, key=lambda row: (row[score], *_mildness(row["candidate"])))["candidate"], rows
+    return max(rows, key=lambda row: _rank(row["candidate"], row[score]))["candidate"], rows
 
 
-def _mildness(candidate: Row) -> tuple[float, float]:
-    return -candidate.get("weight", 0.0), -candidate.get("lr", 0.0)
+def _rank(candidate: Row, score: Any) -> tuple[Any, ...]:
+    """Return what is larger for a better candidate: its score, if it has one, then mildness."""
+    mild = -candidate.get("weight", 0.0), -candidate.get("lr", 0.0)
+    return (False, *mild) if score is None else (True, score, *mild)
 
 
 def with_threads_that_pay(job: Job, step: Callable[[], Callable[[], object]]) -> None:

@@ -10,6 +10,7 @@ from localbook.local.parallel.channel import Inbox, Outbox
 from localbook.local.parallel.checkpoints import assemble, last_common
 from localbook.local.parallel.join import DiedError, Team, joined
 from localbook.local.parallel.launch import launch
+from localbook.local.parallel.pipeline import Pipelined, pipelined
 from localbook.local.parallel.result import Trained, Updates
 from localbook.local.parallel.scaling import Scaling
 from localbook.local.parallel.seat import Options, Seat
@@ -20,6 +21,7 @@ __all__ = [
     "Inbox",
     "Options",
     "Outbox",
+    "Pipelined",
     "Scaling",
     "Seat",
     "Team",
@@ -29,5 +31,6 @@ __all__ = [
     "joined",
     "last_common",
     "launch",
+    "pipelined",
     "train",
 ]

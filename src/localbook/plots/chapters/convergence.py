@@ -39,10 +39,11 @@ def paths_and_losses(
     figure = new_figure(7.2, 3.4)
     plane, over_time = figure.subplots(1, 2)
     start = next(iter(paths.values()))[0]
-    u = np.linspace(1 / top[0], 1.15 * start[0], 100)
+    u = np.linspace(1 / top[0], 1.5 * start[0], 100)
     plane.plot(u, 1 / u, color=FOREGROUND, linewidth=0.8, linestyle=":")
-    plane.annotate("$F = 0$", (u[-1], 1 / u[-1]), xytext=(-4, -14), textcoords="offset points",
-                   ha="right")  # fmt: skip
+    high = (1.6 / top[0], top[0] / 1.6)  # a point of the curve far from the start
+    plane.annotate("$F = 0$", high, xytext=(5, 3), textcoords="offset points")
+    plane.annotate("start", start, xytext=(6, -13), textcoords="offset points")
     names = looks([*paths, *losses])
     for name, path in paths.items():
         _line(plane, names[name], path[path[:, 1] <= top[0]])

@@ -68,7 +68,8 @@ def update_timeline(
             colour = _TURN[batch % len(_TURN)]
             axes.add_patch(Rectangle((left, row - 0.36), width, 0.72, color=colour, alpha=0.4))
             axes.text(left + width / 2, row, str(batch + 1), ha="center", va="center", fontsize=8)
-    axes.set(xlim=(0, 1e3 * (updates[-1][1][last] - start) * 1.02), xlabel="time (ms)")
+    finish = max(end[last] for _, end in updates)
+    axes.set(xlim=(0, 1e3 * (finish - start) * 1.02), xlabel="time (ms)")
     modules = len(updates)
     axes.set(ylim=(modules + 0.6, 0.4), yticks=range(1, modules + 1), ylabel="module")
     return figure
