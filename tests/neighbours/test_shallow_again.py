@@ -132,11 +132,18 @@ def test_a_broad_layer_is_the_parallel_layout_with_its_gradients(kind):
 
 
 @pytest.mark.parametrize(
-    ("layout", "spread", "reach"),
-    [("sequential", False, 3), ("plain", False, 3), ("parallel", False, 1), ("parallel", True, 3)],
+    ("layout", "kind", "spread", "reach"),
+    [
+        ("sequential", "3 x 3", False, 3),
+        ("plain", "3 x 3", False, 3),
+        ("parallel", "3 x 3", False, 1),
+        ("parallel", "3 x 3", True, 3),
+        ("sequential", "1 x 1", False, 0),
+        ("parallel", "1 x 1", False, 0),
+    ],
 )
-def test_how_far_a_layout_sees(layout, spread, reach):
-    stack = net(layout, "3 x 3", spread=spread)[1]
+def test_how_far_a_layout_sees(layout, kind, spread, reach):
+    stack = net(layout, kind, spread=spread)[1]
     for layer in stack.layers:
         layer[0].weight.data.abs_()
     x = torch.zeros(1, 4, 9, 9, dtype=torch.float64, requires_grad=True)

@@ -219,8 +219,8 @@ def run(job: Job) -> Outcome:
 G2GNET = Experiment(
     {
         "quick": GroupSetting(
-            seeds=5,
-            methods=tuple(METHODS)[:11],
+            seeds=3,
+            methods=("dense", "index", "scattered", "set-hebb", "blocks"),
             width=64,
             epochs=16,
             every=2,

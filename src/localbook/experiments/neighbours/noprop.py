@@ -251,7 +251,7 @@ _DIGITS = replace(
     rates=(0.003, 0.01, 0.03),
     pairs=((0.003, 0.1), (0.01, 0.1), (0.03, 0.1)),
     tuning_epochs=5,
-    seeds=5,
+    seeds=10,
     images=(640, 143, 359),
 )
 _RUN = partial(compare, rule_of=rule_of, network=network, measure=measured, measure_epochs=False)
@@ -265,6 +265,9 @@ NOPROP_CIFAR10 = Experiment(
             data="cifar10",
             model=Trunks(4, (16,), (2,), 32, ConvNet((16, 32, 32, 32, 32), (2, 1, 2, 1, 1))),
             schedule=Schedule(epochs=10, batch_size=50, lr=0.01, optimiser="adamw"),
+            rates=(0.001, *_DIGITS.rates),
+            pairs=((0.001, 0.1), *_DIGITS.pairs),
+            tuning_epochs=10,
             images=(500, 300, 500),
         )
     },

@@ -46,11 +46,15 @@ METHODS: Mapping[str, Arm] = {
     "parallel": Arm("broad"),
     "parallel-spread": Arm("parallel", spread=True),
     "plain": Arm("plain"),
+    "sequential-pixel": Arm("sequential", 1),
+    "parallel-pixel": Arm("broad", 1),
     "sequential-dense": Arm("sequential", None),
     "parallel-dense": Arm("broad", None),
+    "plain-dense": Arm("plain", None),
 }
-"""Kernels of 3 x 3, whose reach differs; spread kernels and dense layers, whose reach is equal."""
-_3_BY_3 = ("sequential", "parallel", "parallel-spread", "plain")
+"""Kernels of 3 x 3, whose reach differs; spread ones, pixels and dense layers, with equal reach."""
+_DENSE = ("sequential-dense", "parallel-dense", "plain-dense")
+_KERNELS = tuple(method for method in METHODS if method not in _DENSE)
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ class DepthSetting:
     """
 
     data: str = "digits"
-    seeds: int = 5
-    methods: tuple[str, ...] = _3_BY_3
+    seeds: int = 10
+    methods: tuple[str, ...] = _KERNELS
     depths: tuple[int, ...] = (2, 6, 12)
     width: int = 8
     patch: int = 1
@@ -201,10 +205,9 @@ SHALLOW_AGAIN = Experiment(
 )
 """Convolutions on digits."""
 
-_DENSE = ("sequential-dense", "parallel-dense")
 SHALLOW_AGAIN_DENSE = Experiment(
     {
-        "quick": DepthSetting(methods=_DENSE, depths=(2, 4), **_FEW),
+        "quick": DepthSetting(methods=_DENSE[:2], depths=(2, 4), **_FEW),
         "cpu": DepthSetting(methods=_DENSE, images=(None, None, None)),
     },
     at_depths,
@@ -212,6 +215,6 @@ SHALLOW_AGAIN_DENSE = Experiment(
 )
 """Dense layers on digits, their expansion and their regions."""
 
-_PHOTOGRAPHS = DepthSetting("cifar10", methods=_3_BY_3[:3], patch=4, images=(640, 500, 1000))
+_PHOTOGRAPHS = DepthSetting("cifar10", seeds=5, patch=4, images=(640, 500, 1000))
 SHALLOW_AGAIN_CIFAR10 = Experiment({"cpu": _PHOTOGRAPHS}, at_depths, fewer_images)
 """Photographs, in patches of 4 x 4 pixels."""

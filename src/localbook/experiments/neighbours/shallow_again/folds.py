@@ -28,7 +28,7 @@ class FoldSetting:
     """Functions of one variable with 2^m pieces, at one profile; rates as in the other setting."""
 
     folds: tuple[int, ...] = (2, 4)
-    seeds: int = 5
+    seeds: int = 10
     methods: tuple[str, ...] = ("sequential", "parallel")
     depth: int = 6
     width: int = 16

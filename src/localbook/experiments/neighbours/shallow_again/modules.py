@@ -39,7 +39,7 @@ class LocalSetting:
     """Networks whose layers learn by themselves, at one profile; fields as of the depths."""
 
     data: str = "digits"
-    seeds: int = 5
+    seeds: int = 10
     methods: tuple[str, ...] = tuple(LOCAL)
     depth: int = 4
     width: int = 8
