@@ -223,8 +223,9 @@ def _add_train_parallel(parser: argparse.ArgumentParser) -> None:
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        help="the question: book, boundary, language, memory, memory-paper, parallel, peers, "
-        "profile, reconcile, regions, second-derivatives, step-time, threads, train or zonotope",
+        help="the question: book, boundary, language, memory, memory-paper, multigrid, parallel, "
+        "peers, profile, reconcile, regions, second-derivatives, step-time, threads, train or "
+        "zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
     parser.add_argument(

@@ -1,19 +1,27 @@
 import dataclasses
 import itertools
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from localbook import benchmarks
+from localbook.benchmarks import multigrid
 from localbook.benchmarks.geometry import boundary, regions, zonotope
 from localbook.benchmarks.harness.meter import peak_mib
 from localbook.benchmarks.harness.record import from_dict
 from localbook.benchmarks.harness.row import NOISY, counted, number
 from localbook.cli import main
 from localbook.errors import ConfigError, RecordError
+from localbook.experiments.neighbours.multigrid import Darcy
 from localbook.files import as_json
+from localbook.neighbours.multigrid import network
 from localbook.paths import recorded_benchmarks
+
+ERROR = "relative error"
 
 
 class FakeTime:
@@ -298,3 +306,36 @@ def test_transformers_are_asked_for_in_one_sentence_and_score_what_we_score():
     rows = benchmarks.read(recorded_benchmarks() / "language.json").rows
     assert [row.unit for row in rows] == ["ms", "largest difference"] * 3
     assert all(row.verdict(0) == "met" for row in rows if row.n == 1)
+
+
+def test_mgnos_peer_is_asked_for_in_one_sentence_and_trained_as_ours_is(monkeypatch):
+    with pytest.raises(ConfigError, match=r"needs models: clone github.com/xlliu2017/MgNO"):
+        benchmarks.run("multigrid")
+
+    class StandIn(torch.nn.Module):
+        """Ours, called and drawn as theirs is."""
+
+        def __init__(self, layers, c, m, classes, steps):
+            super().__init__()
+            self.net = network(c, layers, steps, torch.initial_seed(), residual=False)
+            self.conv_list = [SimpleNamespace(RTlayers=[None])]
+
+        def forward(self, x):
+            return self.net(x)
+
+    monkeypatch.setitem(sys.modules, "models", SimpleNamespace(MgNO_DC=StandIn))
+    few = Darcy(seeds=2, n=7, levels=2, layers=1, train=4, test=3, steps=4, batch_size=2)
+    few = dataclasses.replace(few, rates=(0.01, 1.0))
+    rows = list(multigrid.measure(quick(), ((3, few),), few))
+    units = ["numbers", "ms", "ms", "times as long, by turns", "numbers", "rate", ERROR, ERROR]
+    assert [r.unit for r in rows] == units
+    assert all(r.value == r.baseline_value for r in rows if r.unit in ("numbers", "rate", ERROR))
+    assert rows[-1].value != rows[-2].value
+
+
+def test_mgno_has_no_more_numbers_than_its_peer_in_the_record():
+    rows = benchmarks.read(recorded_benchmarks() / "multigrid.json").rows
+    sizes = [r for r in rows if r.unit == "numbers"]
+    assert len(sizes) == 3
+    assert all(r.verdict(0) == "met" for r in sizes)
+    assert len([r for r in rows if r.unit == ERROR]) == multigrid.TRAINING.seeds

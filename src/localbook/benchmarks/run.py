@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from localbook.benchmarks import book, geometry, language, training
+from localbook.benchmarks import book, geometry, language, multigrid, training
 from localbook.benchmarks.harness import GPU, Benchmark, Meter, Row, gpu_meter
 from localbook.errors import ConfigError
 from localbook.runs import provenance
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
     "language": language.measure,
     "memory": training.measure_memory,
     "memory-paper": training.measure_paper_scale,
+    "multigrid": multigrid.measure,
     "parallel": training.measure_parallel,
     "peers": geometry.measure_peers,
     "profile": training.measure_profile,

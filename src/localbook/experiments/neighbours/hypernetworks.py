@@ -263,7 +263,7 @@ HYPERNETWORKS = Experiment(
             sgd_rates=(1e-2,),
             images=(300, 100, 200),
         ),
-        "cpu": HyperSetting(seeds=5),
+        "cpu": HyperSetting(seeds=10),
     },
     run,
     prepare=fewer_images,

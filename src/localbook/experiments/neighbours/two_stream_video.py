@@ -111,7 +111,7 @@ class TwoStream:
         torch's do. Every temporal model chooses on validation.
     """
 
-    seeds: int = 5
+    seeds: int = 10
     methods: tuple[str, ...] = tuple(WAYS)
     videos: tuple[int, ...] = (40, 400)
     others: tuple[int, int] = (200, 400)
