@@ -268,8 +268,9 @@ def next_layer(maps: Floats, layer: Layer) -> Floats:
     Rows from the fourth on hold bounds, which add up without regard to sign.
     """
     weight, offset, _ = layer
-    following: Floats = weight @ maps
-    following[3:] = np.abs(weight) @ np.abs(maps[3:])
+    following: Floats = np.empty((len(maps), len(weight), maps.shape[2]))
+    np.matmul(weight, maps[:3], out=following[:3])
+    np.matmul(np.abs(weight), np.abs(maps[3:]), out=following[3:])
     following[2:4] += offset[..., None]
     return following
 

@@ -21,10 +21,10 @@ from localbook.tropical.regions.cells import Layer
 from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.tolerance import TOLERANCE
 
-AT_ONCE = 128
+AT_ONCE = 64
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""
 
-FOLDS = 300
+FOLDS = 150
 """Tiles in which no more neurons than this can change sign are not halved any further."""
 
 DEEPEST = 24
