@@ -223,9 +223,15 @@ AF_KAN_MNIST = Experiment(
             "mnist",
             seeds=5,
             methods=(
-                "af-kan", "not-normalised", "no-functions", "mlp", "mlp-longer", "mlp-plain",
-                "relu-kan", "spline",
-            ),  # fmt: skip
+                "af-kan",
+                "not-normalised",
+                "no-functions",
+                "mlp",
+                "mlp-longer",
+                "mlp-plain",
+                "relu-kan",
+                "spline",
+            ),
             hidden=64,
             epochs=8,
             batch_size=64,
