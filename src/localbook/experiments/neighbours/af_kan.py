@@ -222,7 +222,16 @@ AF_KAN_MNIST = Experiment(
         "cpu": KanSetting(
             "mnist",
             seeds=5,
-            methods=("af-kan", "not-normalised", "mlp", "mlp-plain", "relu-kan", "spline"),
+            methods=(
+                "af-kan",
+                "not-normalised",
+                "no-functions",
+                "mlp",
+                "mlp-longer",
+                "mlp-plain",
+                "relu-kan",
+                "spline",
+            ),
             hidden=64,
             epochs=8,
             batch_size=64,
