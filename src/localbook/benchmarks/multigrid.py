@@ -10,12 +10,11 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from localbook import neighbours
-from localbook.benchmarks.harness import Meter, Row, Target, counted, timed
+from localbook.benchmarks.harness import Meter, Row, Target, by_turns, counted, timed
 from localbook.errors import ConfigError
 from localbook.experiments.harness import TUNING_SEED
 from localbook.experiments.neighbours.multigrid import Darcy, draw_darcy, error, seeded, trained
@@ -55,12 +54,8 @@ def measure(
         what = "MgNO, forward and backward"
         for name in list(nets)[1:]:
             yield timed(what, size, times["own"], name, times[name])
-        ratios = [_taken(meter, own, x) / _taken(meter, other, x) for _ in range(meter.samples)]
-        low, median, high = map(float, np.quantile(ratios, [0.25, 0.5, 0.75]))
-        yield Row(
-            f"{what}, over the {PEER}", size, "times as long, by turns", median, low, high,
-            len(ratios), target=Target("value", 1.0),
-        )  # fmt: skip
+        ratios = meter.turns(partial(_step, own, x), partial(_step, other, x))
+        yield by_turns(f"{what}, over the {PEER}", size, ratios, Target("value", 1.0))
     yield from _errors(makes, training)
 
 
@@ -113,12 +108,6 @@ def _official() -> Make:
         return seeded(seed, drawn)
 
     return make
-
-
-def _taken(meter: Meter, net: nn.Module, x: Tensor) -> float:
-    start = meter.processor()
-    _step(net, x)
-    return meter.processor() - start
 
 
 def _step(net: nn.Module, x: Tensor) -> None:

@@ -3,7 +3,7 @@
 from localbook.benchmarks.harness.gpu import gpu_meter
 from localbook.benchmarks.harness.meter import Meter, Routine, Timing, peak_mib
 from localbook.benchmarks.harness.record import GPU, Benchmark, load, read, write
-from localbook.benchmarks.harness.row import Row, Target, counted, timed
+from localbook.benchmarks.harness.row import Row, Target, by_turns, counted, timed
 from localbook.benchmarks.harness.tables import caption, table
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Row",
     "Target",
     "Timing",
+    "by_turns",
     "caption",
     "counted",
     "gpu_meter",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from localbook.benchmarks.harness.meter import Timing
 from localbook.errors import RecordError
 
@@ -122,6 +124,13 @@ def timed(
         what, size, "ms", timing.median, timing.low, timing.high, timing.n, timing.wall,
         baseline, other.median if other else None, target,
     )  # fmt: skip
+
+
+def by_turns(what: str, size: str, ratios: list[float], target: Target | None = None) -> Row:
+    """Return the row of a routine's times over another's, of calls in succession."""
+    low, median, high = map(float, np.quantile(ratios, [0.25, 0.5, 0.75]))
+    unit = "times as long, by turns"
+    return Row(what, size, unit, median, low, high, len(ratios), target=target)
 
 
 def counted(
