@@ -304,7 +304,7 @@ def test_transformers_are_asked_for_in_one_sentence_and_score_what_we_score():
     with pytest.raises(ConfigError, match="pip install transformers accelerate"):
         benchmarks.run("language")
     rows = benchmarks.read(recorded_benchmarks() / "language.json").rows
-    assert [row.unit for row in rows] == ["ms", "largest difference"] * 3
+    assert [row.unit for row in rows] == ["ms", "times as long, by turns", "largest difference"] * 3
     assert all(row.verdict(0) == "met" for row in rows if row.n == 1)
 
 
