@@ -28,7 +28,7 @@ def measure(meter: Meter, lengths: tuple[int, ...] = LENGTHS) -> Iterator[Row]:
     own = language.smollm2()
     assert own.tokenizer
     numbers = own.tokenizer.encode(topics["assignment"])
-    stream, peer = own.stream(), "transformers"
+    stream, peer = torch.inference_mode()(own.stream()), "transformers"
     for length in lengths:
         x = torch.tensor([[0, *numbers[: length - 1]]])
         routines = {"own": partial(stream, x), "other": partial(_scores, other, x)}
