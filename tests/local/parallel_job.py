@@ -79,6 +79,17 @@ REPLICATED = {
 }
 
 
+class Deaf(nn.Module):
+    """A module whose output does not depend on its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight.repeat(len(x), 1)
+
+
 class Dying(PlainLocal):
     """Plain local learning that ends its process in module 2, as the kernel would."""
 

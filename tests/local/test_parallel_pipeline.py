@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.autograd import grad
 
 from localbook.errors import ConfigError
 from localbook.local import ConvNet, IsolatedNetwork, parallel
+from tests.local.parallel_job import Deaf
 
 
 def network(modules: int = 2) -> IsolatedNetwork:
@@ -30,6 +32,14 @@ def test_a_pipeline_has_the_gradient_of_the_whole_batch_and_its_bubble() -> None
     assert done.seconds().shape == done.idle().shape == (2,)
     assert done.seconds().min() >= 10 * 0.05
     assert done.idle().min() > 0.15
+
+
+def test_a_module_that_ignores_its_input_keeps_nobody_waiting() -> None:
+    heads = [nn.Linear(3, 2), nn.Linear(3, 2)]
+    net = IsolatedNetwork([nn.Linear(2, 3), Deaf()], heads)
+    done = parallel.pipelined(net, torch.ones(4, 2), torch.tensor([0, 1, 0, 0]), parts=2)
+    weight, bias, *after = (float(g.abs().max()) for g in done.gradients)
+    assert weight == bias == 0 < min(after)
 
 
 def test_what_idles_is_counted_by_hand() -> None:

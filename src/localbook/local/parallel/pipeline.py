@@ -187,8 +187,9 @@ def _step(
             dist.recv(slope, seat.after)
         with _noted(passes, number, task.rest):
             torch.autograd.backward(out, slope)
-        if seat.before is not None and x.grad is not None:
-            sent.append(dist.isend(x.grad.contiguous(), seat.before))
+        if seat.before is not None:  # the module before waits, also for no gradient at all
+            error = torch.zeros_like(x) if x.grad is None else x.grad
+            sent.append(dist.isend(error.contiguous(), seat.before))
     for work in sent:
         if work is not None:
             work.wait()
