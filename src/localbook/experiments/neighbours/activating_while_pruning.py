@@ -173,7 +173,7 @@ RESNET = Experiment(
     {
         "quick": Activating("resnet", "shapes", methods=("lt",), images=(60, 30, 30), **_FEW),
         "cpu": Activating(
-            "resnet", "cifar10", 5, ON_ALL, 5, 0.5, 8, 32, (0.003,), (1000, 500, 1000)
+            "resnet", "cifar10", 10, ON_ALL, 5, 0.5, 8, 32, (0.003,), (1000, 500, 1000)
         ),
     },
     run,
@@ -182,7 +182,7 @@ RESNET = Experiment(
 VIT = Experiment(
     {
         "quick": Activating("vit", methods=("lt",), images=(120, 60, 60), **_FEW),
-        "cpu": Activating("vit", "digits", 5, ON_ALL, 5, 0.5, 8, 32, (0.003,), (800, None, None)),
+        "cpu": Activating("vit", "digits", 10, ON_ALL, 5, 0.5, 8, 32, (0.003,), (800, None, None)),
     },
     run,
     fewer_images,

@@ -47,7 +47,7 @@ class Pruned:
         is left are trained at the last of these only, as long as the dense network was.
     """
 
-    seeds: int = 5
+    seeds: int = 10
     methods: tuple[str, ...] = ("tanh", "relu", "gru", "lstm")
     longest: int = 24
     train: int = 2000
