@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import nbformat
 from tqdm import tqdm
 
 from localbook.pool import in_processes
-from tools import launch, neighbours, reference, trust
+from tools import kernels, launch, neighbours, reference, trust
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -36,6 +36,7 @@ PAGES = BUILD / "pages"
 HTML = BUILD / "html"
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, and on Colab
 COMMITTED = BUILD / "committed"
+FORKED_FROM = 5  # notebooks: fewer are done before the libraries are read for all
 
 
 # What the pages are made from, besides the folder `book`.
@@ -87,6 +88,7 @@ def execute(notebook: Path, target: Path) -> None:
             kernel_name="python3",
             start_timeout=600,  # on a busy machine a kernel takes its time
             progress_bar=False,
+            request_save_on_cell_execute=False,  # the whole is kept or nothing
         )
         node = nbformat.read(running, as_version=4)
     tidy(node)
@@ -158,8 +160,9 @@ class Executed:
 def _execute_all(chosen: list[Path], home: Path) -> Iterator[Path]:
     """Execute notebooks into a folder, one a core, and yield each that ran to its end."""
     work = [(ROOT / notebook, home / notebook) for notebook in _longest_first(chosen)]
+    how = timed_forked if len(work) >= FORKED_FROM and sys.platform == "linux" else _timed
     with tqdm(total=len(work), unit="notebook", disable=not work) as bar:
-        for (source, _), done in in_processes(_timed, work, os.cpu_count() or 1):
+        for (source, _), done in in_processes(how, work, os.cpu_count() or 1):
             notebook = source.relative_to(ROOT)
             bar.update()
             if done.failure:
@@ -177,18 +180,25 @@ def _longest_first(chosen: list[Path]) -> list[Path]:
     return sorted(chosen, key=lambda n: times.get(str(n), unknown)["wall_s"], reverse=True)
 
 
-def _timed(work: tuple[Path, Path]) -> Executed:
+def _timed(work: tuple[Path, Path], processor_time: Callable[[], float] | None = None) -> Executed:
     """Execute one notebook; its processor time is that of the children of this process."""
     from papermill.exceptions import PapermillExecutionError
 
-    start, used, failure = time.perf_counter(), _processor_time(), None
+    clock = processor_time or _processor_time
+    start, used, failure = time.perf_counter(), clock(), None
     try:
         execute(*work)
     except PapermillExecutionError as error:
         failure = f"in cell {error.exec_count}: {error.ename}: {error.evalue}"
     except RuntimeError as error:  # nbclient's, if the kernel died or never answered
         failure = f"with its kernel: {error}"
-    return Executed(_processor_time() - used, time.perf_counter() - start, failure)
+    return Executed(clock() - used, time.perf_counter() - start, failure)
+
+
+def timed_forked(work: tuple[Path, Path]) -> Executed:
+    """Execute one notebook in a forked kernel, which says itself what it used."""
+    kernels.fork_from_here_on()
+    return _timed(work, kernels.processor_time)
 
 
 def _processor_time() -> float:

@@ -134,7 +134,7 @@ if __name__ == "__main__":
 def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(project):
     """It reaches all processes, as Ctrl-C in a terminal does."""
     begin = "import os, pathlib, time; pathlib.Path('{0}.pid').write_text(str(os.getpid()))"
-    for name in ("two", "three", "four"):  # as many as begin on two cores, and one more
+    for name in ("two", "three", "four", "five"):  # more than begin, and enough to be forked
         cells = [nbformat.v4.new_code_cell(f"{begin.format(name)}; time.sleep(600)")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "book" / f"{name}.ipynb")
         book.trust.record_time(project, Path(f"book/{name}.ipynb"), 1, 1)  # so "one" is first

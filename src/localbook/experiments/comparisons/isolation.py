@@ -27,7 +27,7 @@ GRADIENT_ISOLATION = Experiment(
         "quick": Comparison(
             data="digits",
             model=ConvNet((16,) * 6, (1, 1, 2, 1, 1, 1)),
-            schedule=Schedule(epochs=12, batch_size=64, lr=0.05),
+            schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
             methods=("bp", "local", "sgr"),
             weights=(3.0,),
             seeds=3,
