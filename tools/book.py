@@ -252,7 +252,7 @@ def build_html(pages: Path, output: Path, *more: str) -> int:
         shutil.rmtree(kept, ignore_errors=True)
     good.unlink(missing_ok=True)
     words = ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going", "-q"]
-    command = [str(Path(sys.executable).with_name("jupyter-book")), *words, *more]
+    command = [sys.executable, str(Path(__file__).with_name("pages.py")), *words, *more]
     code = subprocess.run(command, check=False).returncode
     if code == 0:
         good.touch()

@@ -81,7 +81,7 @@ SGR_ABLATION = Experiment(
         "quick": replace(
             _CPU,
             model=ConvNet((8,) * 4, (1, 2, 1, 1)),
-            schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
+            schedule=Schedule(epochs=4, batch_size=64, lr=0.05),
             methods=_methods(("local", "squared", "zero-target", "shuffled-target"), (3.0,)),
             weights=(3.0,),
             tuning_epochs=0,

@@ -81,7 +81,7 @@ _LARGE = ConvNet((64, 64, 128, 128, 256, 256, 512, 512), (1, 1, 2, 1, 2, 1, 2, 1
 _QUICK = Comparison(
     data="digits",
     model=ConvNet((8,) * 4, (1, 2, 1, 1)),
-    schedule=Schedule(epochs=6, batch_size=64, lr=0.05),
+    schedule=Schedule(epochs=3, batch_size=64, lr=0.05),
     methods=("bp", "fa", "dfa", "ff", "ff-mean", "noprop", "local", "sgr"),
     weights=(1.0,),
     seeds=2,

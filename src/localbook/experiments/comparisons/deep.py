@@ -71,7 +71,7 @@ _CIFAR10 = {
         methods=_methods(("resnet8",), ("greedy", "local", "sgr-local"), (4,)),
         weights=(0.1,),
         seeds=2,
-        images=(100, 60, 120),
+        images=(50, 60, 60),
     ),
     "cpu": Comparison(
         data="cifar10",
