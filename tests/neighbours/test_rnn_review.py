@@ -4,6 +4,8 @@ from copy import deepcopy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from localbook import local, runs
@@ -54,6 +56,41 @@ def test_states_are_those_of_torch(cell):
     expected, _ = same_of_torch(net)(x[0])
     found = torch.stack([state[0][0] for state in states])
     assert torch.allclose(found, expected, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(sorted(rnn.GATES)),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(1, 7), min_size=4, max_size=4),
+)
+def test_the_end_is_the_last_of_all_states_and_has_its_gradients(cell, frozen, own, sizes):
+    R, T, N, H = sizes  # in float32, in which torch has a kernel for all steps
+    net = rnn.Recurrent(cell, 2, H, 1, range(R), frozen=frozen and cell in ("gru", "lstm"))
+    draw = torch.Generator().manual_seed(sum(sizes))
+    x = torch.randn(R if own else 1, T, N, 2, generator=draw).requires_grad_()
+    ends = net.end(x), net.advance(net.project(x), net.start(N))[-1]
+    leaves = [x, *net.parameters()][:-2]  # nothing is read out
+    found = []
+    for end in ends:
+        first = torch.autograd.grad(sum(part.pow(3).sum() for part in end), leaves,
+                                    create_graph=True, materialize_grads=True)  # fmt: skip
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves,
+                                     materialize_grads=True)  # fmt: skip
+        found.append([*end, *first, *second])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_all_of_time_is_one_segment_that_ends_at_the_end():
+    x, y = samples(LETTER)
+    for cell in rnn.GATES:
+        net = network(cell, seeds=(3, 4))
+        whole, none = rnn.objective(net, LETTER, x, y, length=2)
+        one, _ = rnn.objective(net, LETTER, x, y, length=6, rule="all ends")
+        assert torch.allclose(whole, one, atol=1e-12)
+        assert none.shape == (2, 0)
 
 
 def test_networks_side_by_side_do_not_know_of_each_other():

@@ -8,9 +8,9 @@ from functools import cached_property
 
 from torch import Tensor
 
-from localbook.circuits.boxes import BOXES
-from localbook.circuits.terms import Letters, Term
-from localbook.circuits.wiring import Builder, Step, Wire
+from localbook.circuits.boxes import BOXES, Letters
+from localbook.circuits.terms import Term
+from localbook.circuits.wiring import Builder, Step, Wire, ends
 from localbook.errors import ConfigError
 
 Arrays = Mapping[str, Tensor]
@@ -41,11 +41,11 @@ class Circuit:
     def of(cls, term: Term, inputs: str, sizes: Mapping[str, int]) -> "Circuit":
         """Connect a term to inputs such as "n y m, n x m"; refuse what does not fit."""
         build = Builder(dict(sizes), {})
-        level = tuple(Wire(build.known(part.split())) for part in inputs.split(","))
-        rows, levels = build.rows(term, level), [level]
-        for row in rows:
-            levels.append(tuple(wire for step in row for wire in step.outs))
-        return cls(build.sizes, tuple(rows), tuple(levels), build.weights)
+        level = tuple(Wire(tuple(part.split())) for part in inputs.split(","))
+        for axis in [axis for wire in level for axis in wire.axes]:
+            build.length(axis)
+        rows = build.rows(term, level)
+        return cls(build.sizes, tuple(rows), (level, *map(ends, rows)), build.weights)
 
     @cached_property
     def steps(self) -> list[Step]:

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from localbook.circuits.boxes import BOXES
+from localbook.circuits.boxes import BOXES, Letters
 from localbook.errors import ConfigError
-
-Letters = tuple[str, ...]
 
 
 class Term:
@@ -73,10 +71,8 @@ class Box(Term):
         if self.kind not in BOXES:
             raise ConfigError(f"there is no box {self.kind!r}; choose of {', '.join(BOXES)}.")
         if self.kind == "norm" and over not in (first[-len(over) :], (first[0], *first[2:])):
-            raise ConfigError(
-                f"a norm over '{self.over}' of '{' '.join(first)}': give the last letters, or all "
-                "but the second."
-            )
+            says = "give the last letters, or all but the second"
+            raise ConfigError(f"a norm over '{self.over}' of '{' '.join(first)}': {says}.")
         for k, own in enumerate(letters if self.kind == "linear" else ()):
             others = {*"+".join(result).split("+")}.union(*letters[:k], *letters[k + 1 :])
             if alone := own - others:
@@ -88,11 +84,6 @@ class Box(Term):
         left, _, right = self.spec.partition("->")
         return [tuple(part.split()) for part in left.split(",")], tuple(right.split())
 
-    @property
-    def arity(self) -> int:
-        """How many of its arguments are wires that come in."""
-        return len(self.sides[0]) - len(self.names.split())
-
 
 def arity(term: Term) -> int:
     """Return how many wires enter a term."""
@@ -101,7 +92,7 @@ def arity(term: Term) -> int:
     if isinstance(term, Wires):
         return 1 + max(term.picks)
     assert isinstance(term, Box)
-    return term.arity
+    return len(term.sides[0]) - len(term.names.split())
 
 
 def broadcast(term: Term, letter: str) -> Term:
@@ -116,5 +107,5 @@ def broadcast(term: Term, letter: str) -> Term:
     args, result = term.sides
     if any(letter in side for side in (*args, result)):
         raise ConfigError(f"'{term.spec}' has a letter {letter}; broadcast over another.")
-    sides = [" ".join((letter, *a) if k < term.arity else a) for k, a in enumerate(args)]
+    sides = [" ".join((letter, *a) if k < arity(term) else a) for k, a in enumerate(args)]
     return replace(term, spec=f"{', '.join(sides)} -> {letter} {' '.join(result)}")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from localbook.circuits.boxes import Call
-from localbook.circuits.terms import Box, Letters, Pair, Term, Wires, arity
+from localbook.circuits.boxes import Call, Letters
+from localbook.circuits.terms import Box, Pair, Term, Wires, arity
 from localbook.errors import ConfigError
 
 
@@ -60,13 +60,12 @@ class Builder:
         assert isinstance(term, Pair)
         if not term.beside:
             first = self.rows(term.first, wires)
-            return first + self.rows(term.second, _ends(first))
+            return first + self.rows(term.second, ends(first[-1]))
         cut = arity(term.first)
         left, right = self.rows(term.first, wires[:cut]), self.rows(term.second, wires[cut:])
         for rows, other in ((left, right), (right, left)):
-            out = _ends(rows)
-            straight = Step(Wires(tuple(range(len(out)))), out, out)
-            rows += [(straight,)] * (len(other) - len(rows))
+            out = ends(rows[-1])
+            rows += self.rows(Wires(tuple(range(len(out)))), out) * (len(other) - len(rows))
         return [one + other for one, other in zip(left, right, strict=True)]
 
     def step(self, box: Box, wires: tuple[Wire, ...]) -> Step:
@@ -83,30 +82,32 @@ class Builder:
                 if label.setdefault(letter, axis) != axis:
                     met = f"the axes {label[letter]} and {axis}"
                     raise ConfigError(f"in '{box.spec}' the letter {letter} meets {met}.")
-        learned = [
-            self.learned(name, tuple(self.bound(label, letter) for letter in letters))
-            for letters, name in zip(args[len(wires) :], box.names.split(), strict=True)
-        ]
-        for token in [letter for letters in args for letter in letters if "+" in letter]:
-            place, span = self.window(box, label, token)
-            last = (self.sizes[label[token]] + 2 * box.padding - span) // box.stride
-            label[place] = self.resized(label[token], last + 1)
-        for k, token in enumerate(result):
-            if "+" in token:
-                place, span = self.window(box, label, token)
-                last = box.stride * (self.sizes[label[place]] - 1)
-                label[token] = self.resized(label[place], last + span - 2 * box.padding)
-            elif token not in label and box.kind == "concat":
+        for k, letter in enumerate(result if box.kind == "concat" else ()):
+            if letter not in label:
                 parts = [label[letters[k]] for letters in args]
-                label[token] = "+".join(parts)
-                self.sizes[label[token]] = sum(self.sizes[part] for part in parts)
-        out = Wire(tuple(self.bound(label, letter) for letter in result))
-        size = self.sizes | {letter: self.sizes[axis] for letter, axis in label.items()}
+                label[letter] = "+".join(parts)
+                self.sizes[label[letter]] = sum(self.sizes[part] for part in parts)
+        given = sum(args, ())
+        # What no argument brought is a new axis.
+        for letter in [*given, *result, *"+".join([*given, *result]).split("+")]:
+            label.setdefault(letter, letter.strip("'"))
+        for token in [letter for letter in [*given, *result] if "+" in letter]:
+            place, inner = token.split("+")
+            span = box.dilation * (self.length(label[inner]) - 1 if inner else 0) + 1
+            if token in given:
+                last = (self.length(label[token]) + 2 * box.padding - span) // box.stride
+                label[place] = self.resized(label[token], last + 1)
+            else:
+                last = box.stride * (self.length(label[place]) - 1)
+                label[token] = self.resized(label[place], last + span - 2 * box.padding)
+        size = self.sizes | {letter: self.length(axis) for letter, axis in label.items() if letter}
+        *sides, out = (tuple(label[letter] for letter in side) for side in (*args, result))
+        learned = map(self.learned, box.names.split(), sides[len(wires) :])
         window = (box.stride, box.padding, box.dilation)
         call = Call(args, result, size, tuple(box.over.split()), *window)
-        plain = dict.fromkeys(x for a in args for letter in a for x in letter.split("+"))
+        plain = dict.fromkeys("+".join(given).split("+"))
         factors = tuple(label[x] for x in plain) if box.kind == "linear" and len(args) > 1 else ()
-        return Step(box, (*wires, *learned), (out,), call, factors)
+        return Step(box, (*wires, *learned), (Wire(out),), call, factors)
 
     def learned(self, name: str, axes: Letters) -> Wire:
         """Return the wire of a learned array, the same wherever it is used."""
@@ -115,24 +116,11 @@ class Builder:
             raise ConfigError(f"{name!r} has the axes {wire.axes} in one place, {axes} in another.")
         return wire
 
-    def bound(self, label: dict[str, str], letter: str) -> str:
-        """Return the axis of a letter, which is new if the letter is."""
-        if letter not in label:
-            (label[letter],) = self.known([letter.strip("'")])
-        return label[letter]
-
-    def known(self, axes: Sequence[str]) -> Letters:
-        """Return axes of which the length is known, or say of which it is not."""
-        for axis in axes:
-            if self.sizes.get(axis, 0) < 1:
-                raise ConfigError(f"how long is the axis {axis!r}? Give it in sizes, at least 1.")
-        return tuple(axes)
-
-    def window(self, box: Box, label: dict[str, str], token: str) -> tuple[str, int]:
-        """Return the letter of a window's place, and over how much of the axis it reaches."""
-        place, inner = token.split("+")
-        length = self.sizes[self.bound(label, inner)] if inner else 1
-        return place, box.dilation * (length - 1) + 1
+    def length(self, axis: str) -> int:
+        """Return how long an axis is, or say that this is not known."""
+        if self.sizes.get(axis, 0) < 1:
+            raise ConfigError(f"how long is the axis {axis!r}? Give it in sizes, at least 1.")
+        return self.sizes[axis]
 
     def resized(self, axis: str, length: int) -> str:
         """Return the label of an axis of another length: i/2 for half of i, i-2 for two less."""
@@ -146,5 +134,6 @@ class Builder:
         return new
 
 
-def _ends(rows: Sequence[tuple[Step, ...]]) -> tuple[Wire, ...]:
-    return tuple(wire for step in rows[-1] for wire in step.outs)
+def ends(row: Sequence[Step]) -> tuple[Wire, ...]:
+    """Return the wires that leave a row."""
+    return tuple(wire for step in row for wire in step.outs)

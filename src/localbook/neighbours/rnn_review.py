@@ -56,9 +56,8 @@ class Recurrent(nn.Module):
     >>> from localbook.data import Adding
     >>> x, y = Adding(20).draw(5, torch.Generator().manual_seed(0))
     >>> net = Recurrent("gru", 2, 16, 1, seeds=(0, 1))
-    >>> states = net.advance(net.project(x[None]), net.start(5))
-    >>> len(states), net.read(states[-1]).shape
-    (20, torch.Size([2, 5, 1]))
+    >>> net.read(net.end(x[None])).shape
+    torch.Size([2, 5, 1])
     """
 
     W: Tensor
@@ -105,34 +104,42 @@ class Recurrent(nn.Module):
 
     def project(self, x: Tensor) -> Sequence[Tensor]:
         """Return what the inputs (R or 1, T, N, d) give to the gates: T times (R, N, gates · H)."""
-        flat = x.flatten(1, 2).expand(len(self.W), -1, -1)
-        z = torch.baddbmm(self.b, flat, self.W)
+        z = torch.baddbmm(self.b, x.flatten(1, 2).expand(len(self.W), -1, -1), self.W)
         return z.view(len(z), *x.shape[1:3], -1).unbind(1)
 
     def step(self, z: Tensor, state: State) -> State:
         """Return the next state, from what :meth:`project` gives for its time."""
         h, H = state[0], self.units
         if self.cell == "gru":
-            (z_gates, z_new), (h_gates, h_new) = (
-                torch.split(part, [2 * H, H], dim=-1) for part in (z, h @ self.U)
-            )
+            halves = (torch.split(part, [2 * H, H], dim=-1) for part in (z, h @ self.U))
+            (z_gates, z_new), (h_gates, h_new) = halves
             r, u = (z_gates + h_gates).sigmoid().chunk(2, dim=-1)
             new = (z_new + r * (h_new + self.a)).tanh()
-            return (torch.lerp(new, h, self._kept(u)),)
+            return (torch.lerp(new, h, u if self.fixed is None else self.fixed),)
         z = torch.baddbmm(z, h, self.U)
         if self.cell == "lstm":
             gates, new = torch.split(z, [3 * H, H], dim=-1)
             i, f, o = gates.sigmoid().chunk(3, dim=-1)
-            s = self._kept(f) * state[1] + i * new.tanh()
+            s = (f if self.fixed is None else self.fixed) * state[1] + i * new.tanh()
             return o * s.tanh(), s
         return (z.tanh() if self.cell == "tanh" else z.relu(),)
-
-    def _kept(self, gate: Tensor) -> Tensor:
-        return gate if self.fixed is None else torch.full_like(gate, self.fixed)
 
     def advance(self, z: Sequence[Tensor], state: State) -> list[State]:
         """Return the states after each of the steps of z."""
         return list(accumulate(z, lambda state, part: self.step(part, state), initial=state))[1:]
+
+    def end(self, x: Tensor) -> State:
+        """Return the state after inputs (R or 1, T, N, d); LSTMs run in torch's kernel, in turn."""
+        start = self.start(x.shape[2])
+        if self.cell != "lstm" or self.fixed is not None:
+            return self.advance(self.project(x), start)[-1]
+        ends, one = [], tuple(part[:1] for part in start)
+        for r, inputs in enumerate(x.expand(len(self.U), -1, -1, -1)):
+            gates = (part[r].mT.chunk(4) for part in (self.W, self.U, self.b))
+            w, u, b = (torch.cat([i, f, new, o]) for i, f, o, new in gates)  # the order of torch
+            weights = [w, u, b.flatten(), torch.zeros_like(b).flatten()]
+            ends.append(torch.lstm(inputs, one, weights, True, 1, 0.0, True, False, False)[1:])
+        return tuple(torch.cat(part) for part in zip(*ends, strict=True))
 
     def read(self, state: State) -> Tensor:
         """Return the outputs (R, N, outputs)."""
@@ -147,13 +154,12 @@ def by_lag(net: Recurrent, task: SequenceTask, x: Tensor, y: Tensor) -> Floats:
     with torch.no_grad():
         z = net.project(x)
         states = net.advance(z, net.start(x.shape[2]))
-    g, lengths = _at_end(net, task, states[-1], y), []
+    g = [_at_end(net, task, states[-1], y)]
     for part, state in zip(z[:0:-1], states[-2::-1], strict=True):
-        lengths.append(torch.cat(g, dim=-1).norm(dim=-1).mean(dim=1))
         before = _leaves(state)
-        g = grad(net.step(part, before), before, g)
-    lengths.append(torch.cat(g, dim=-1).norm(dim=-1).mean(dim=1))
-    found: Floats = torch.stack(lengths[::-1], dim=1).double().numpy()
+        g.append(grad(net.step(part, before), before, g[-1]))
+    lengths = [torch.cat(one, dim=-1).norm(dim=-1).mean(dim=1) for one in reversed(g)]
+    found: Floats = torch.stack(lengths, dim=1).double().numpy()
     return found
 
 
@@ -168,17 +174,11 @@ def _at_end(net: Recurrent, task: SequenceTask, state: State, y: Tensor) -> Stat
     return grad(loss.sum(), end, materialize_grads=True)
 
 
-def _squares(v: Tensor) -> Tensor:
-    return v.square().sum(dim=-1)
-
-
 PENALTIES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "sgr": lambda gamma, delta: _squares(gamma - delta),
-    "zero": lambda gamma, delta: _squares(gamma),
-    "shuffled": lambda gamma, delta: _squares(gamma - delta.roll(1, dims=1)),
-    "length": lambda gamma, delta: (
-        _squares(gamma).add(1e-12).sqrt() - delta.norm(dim=-1)
-    ).square(),
+    "sgr": lambda g, d: (g - d).square().sum(dim=-1),
+    "zero": lambda g, d: g.square().sum(dim=-1),
+    "shuffled": lambda g, d: (g - d.roll(1, dims=1)).square().sum(dim=-1),
+    "length": lambda g, d: (g.square().sum(-1).add(1e-12).sqrt() - d.norm(dim=-1)).square(),
 }
 """From γ and δ (R, N, S), the gradients on both sides of a cut, to (R, N). Three are controls:
 nothing as the target, that of another sample, and its length alone."""
@@ -208,8 +208,7 @@ def objective(
 
     with s_{k-1} its incoming state, through which nothing flows back. All segments share their
     weights and their read-out, so the terms are added up. The discord is that of
-    :func:`localbook.local.discord`; rules without a penalty measure
-    none.
+    :func:`localbook.local.discord`; rules without a penalty measure none.
 
     Parameters
     ----------
@@ -229,14 +228,15 @@ def objective(
     if rule not in RULES or length < 1 or bool(torch.lt(torch.as_tensor(weight), 0).any()):
         raise ConfigError(f"{rule=}, {length=}, {weight=}: give one of {', '.join(RULES)}, "
                           "a length of 1 or more, and a weight of 0 or more.")  # fmt: skip
-    z, y = net.project(x), y.expand(len(net.U), *y.shape[1:])
-    cut, judged = rule not in ("bptt", "all ends"), rule not in ("bptt", "truncated")
-    total, state, delta = net.U.new_zeros(len(net.U)), net.start(x.shape[2]), None
-    discords: list[Tensor] = []
+    y, none = y.expand(len(net.U), *y.shape[1:]), net.U.new_zeros(len(net.U), 0)
+    if rule == "bptt":
+        return task.losses(net.read(net.end(x)), y).mean(dim=1), none
+    z, state, delta = net.project(x), net.start(x.shape[2]), None
+    total, discords = none.sum(dim=1), [none]
     for first in range(0, len(z), length):
-        before = _leaves(state) if cut else state
+        before = state if rule == "all ends" else _leaves(state)
         state = net.advance(z[first : first + length], before)[-1]
-        if not judged and first + length < len(z):
+        if rule == "truncated" and first + length < len(z):
             continue
         losses = task.losses(net.read(state), y)  # (R, N)
         total = total + losses.mean(dim=1)
@@ -244,7 +244,7 @@ def objective(
             if delta is not None:
                 gamma = torch.cat(grad(losses.sum(), before, create_graph=True), dim=-1)
                 total = total + weight * PENALTIES[rule](gamma, delta).mean(dim=1)
-                gap, size = (_squares(v.detach()).sum(dim=1) for v in (gamma - delta, delta))
-                discords.append((gap / size).sqrt())
+                found = (v.detach().square().sum(-1).sum(1, True) for v in (gamma - delta, delta))
+                discords.append(torch.div(*found).sqrt())
             delta = torch.cat(_at_end(net, task, state, y), dim=-1)
-    return total, torch.stack(discords, dim=1) if discords else total.new_zeros(len(total), 0)
+    return total, torch.cat(discords, dim=1)

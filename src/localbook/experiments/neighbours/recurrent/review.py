@@ -211,8 +211,7 @@ def rounded(value: Any) -> float | None:
 @torch.no_grad()
 def scores(net: Any, task: SequenceTask, x: Tensor, y: Tensor) -> Tensor:
     """Return the score of each network, (R,)."""
-    end = net.advance(net.project(x), net.start(x.shape[2]))[-1]
-    return task.score(net.read(end), y.expand(len(net.U), *y.shape[1:]))
+    return task.score(net.read(net.end(x)), y.expand(len(net.U), *y.shape[1:]))
 
 
 def run_recurrent(job: Job) -> Outcome:
