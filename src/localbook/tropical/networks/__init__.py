@@ -1,7 +1,7 @@
 """Networks."""
 
 from localbook.arrays import Box
-from localbook.tropical.networks.blocks import BlockMatrix, backward, product
+from localbook.tropical.networks.blocks import BlockMatrix, backward, columns, product, transposed
 from localbook.tropical.networks.from_onnx import from_onnx
 from localbook.tropical.networks.from_torch import as_network, from_torch
 from localbook.tropical.networks.network import ReLUNetwork
@@ -14,9 +14,11 @@ __all__ = [
     "ReLUNetwork",
     "as_network",
     "backward",
+    "columns",
     "from_onnx",
     "from_torch",
     "plane_through",
     "product",
+    "transposed",
     "window",
 ]

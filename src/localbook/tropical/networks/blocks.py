@@ -93,6 +93,15 @@ class BlockMatrix:
         values = np.concatenate([p.data for p in parts])
         return sparse.csr_array((values, (rows, columns)), shape=self.shape)
 
+    @cached_property
+    def _by_column(self) -> Any:
+        return self.sparse().tocsc()
+
+    def columns(self, index: Indices) -> Floats:
+        """Return some columns as an array (k, len(index))."""
+        chosen: Floats = self._by_column[:, index].toarray()
+        return chosen
+
     @property
     def entries(self) -> int:
         """How many entries are other than zero."""
@@ -123,6 +132,16 @@ def product(weight: Matrix, columns: Floats) -> Floats:
     return weight.product(columns) if isinstance(weight, BlockMatrix) else weight @ columns
 
 
+def transposed(weight: Matrix) -> Matrix:
+    """Return the transposed matrix (width, k)."""
+    return weight.transposed if isinstance(weight, BlockMatrix) else weight.T
+
+
 def backward(weight: Matrix, columns: Floats) -> Floats:
     """Return weight.T @ columns (width, m), columns (k, m)."""
-    return product(weight.transposed if isinstance(weight, BlockMatrix) else weight.T, columns)
+    return product(transposed(weight), columns)
+
+
+def columns(weight: Matrix, index: Indices) -> Floats:
+    """Return some columns of a matrix as an array (k, len(index))."""
+    return weight.columns(index) if isinstance(weight, BlockMatrix) else weight[:, index]

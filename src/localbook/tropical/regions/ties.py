@@ -150,7 +150,7 @@ def _ties(cells: Cells, i: int, j: int) -> _Tie:
     chosen = meets & ~flat
     ends, maps = ends[..., chosen], cells.maps[..., chosen]
     others = [k for k in range(maps.shape[1]) if k not in (i, j)]
-    start, stop = _where_ahead(ends, maps, i, others)
+    start, stop = where_ahead(ends, maps, i, others)
     run = ends[:, 1] - ends[:, 0]
     ends = np.stack([ends[:, 0] + start * run, ends[:, 0] + stop * run], axis=1)
     long = (stop > start) & (np.hypot(*(ends[:, 1] - ends[:, 0])) > TOLERANCE.contact)
@@ -166,7 +166,7 @@ def _clear(polygons: Polygons, maps: Floats, i: int, j: int) -> Floats:
     return value
 
 
-def _where_ahead(ends: Floats, maps: Floats, i: int, others: list[int]) -> tuple[Floats, Floats]:
+def where_ahead(ends: Floats, maps: Floats, i: int, others: list[int]) -> tuple[Floats, Floats]:
     """Return the part [start, stop] of each segment, in [0, 1], where no other class beats i."""
     start, stop = np.zeros(ends.shape[-1]), np.ones(ends.shape[-1])
     for k in others:

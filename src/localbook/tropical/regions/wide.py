@@ -1,4 +1,4 @@
-"""Ties of a wide network: tiles, halved until bounds settle them or few neurons fold.
+"""Ties of a wide network: tiles, quartered until bounds settle them or few neurons fold.
 
 On a small tile the few neurons that change sign there are all that is left of the network.
 
@@ -16,16 +16,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import ReLUNetwork, backward, product
-from localbook.tropical.regions.cells import Layer
+from localbook.tropical.networks import ReLUNetwork, backward, columns, product, transposed
 from localbook.tropical.regions.ties import Ties, ties_on_square
+from localbook.tropical.regions.walk import SmallNetwork, ties_by_walking
 from localbook.tropical.tolerance import TOLERANCE
 
-AT_ONCE = 64
+AT_ONCE = 32
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""
 
-FOLDS = 150
-"""Tiles in which no more neurons than this can change sign are not halved any further."""
+FOLDS = 220
+"""Ties are looked for on tiles in which no more neurons than this can change sign."""
+
+CUT = 80
+"""Where no more than this can, and ties cannot be walked along, the tile is cut into cells."""
 
 DEEPEST = 24
 """Tiles are halved this often at most, each way in turn: rounding then decides."""
@@ -41,7 +44,7 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.centre[0])
 
-    def select(self, chosen: Masks | slice) -> "Tiles":
+    def select(self, chosen: Masks | Indices | slice) -> "Tiles":
         """Return the tiles where ``chosen`` (m,) is true."""
         return Tiles(self.centre[:, chosen], self.half[:, chosen])
 
@@ -66,19 +69,31 @@ class Ranges:
     ----------
     low, high : ndarray (width, m)
         Between which values they lie; from 0 on for those that only pass a value on.
+    size : ndarray (width, m)
+        How large the terms are that were added up for them.
     """
 
     low: Floats
     high: Floats
+    size: Floats
 
     @property
     def folding(self) -> Masks:
-        """Which neurons can change sign (width, m)."""
-        return (self.low < 0) & (self.high > 0)
+        """Which neurons can change sign (width, m), by more than rounding."""
+        return ~self.active & (self.high > self._slack)
+
+    @property
+    def active(self) -> Masks:
+        """Which neurons are above zero, or zero, all over (width, m)."""
+        return self.low >= -self._slack
+
+    @property
+    def _slack(self) -> Floats:
+        return 2 * TOLERANCE.rounding * self.size
 
     def on(self, tile: Indices) -> "Ranges":
         """Return the ranges on some tiles."""
-        return Ranges(self.low[:, tile], self.high[:, tile])
+        return Ranges(self.low[:, tile], self.high[:, tile], self.size[:, tile])
 
     def largest(self, slopes: Floats) -> Floats:
         """Return how large neurons of these slopes can get, whatever their sign."""
@@ -103,8 +118,7 @@ def ties_by_tiles(network: ReLUNetwork) -> Ties:
     """
     none = np.empty((0, 2), dtype=np.intp)
     parts = [Ties(np.empty((2, 2, 0)), none, [], none)]
-    for tile, small in tiles_with_ties(network):
-        parts.append(_placed(ties_on_square(small), tile))
+    parts += [_placed(found, tile) for tile, found in ties_of_tiles(network)]
     return Ties(
         np.concatenate([part.ends for part in parts], axis=-1),
         np.concatenate([part.classes for part in parts]),
@@ -130,8 +144,8 @@ def _placed(found: Ties, tile: Tiles) -> Ties:
     )
 
 
-def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Layer]]]:
-    """Yield tiles that cover all ties in [-1, 1]^2, and a network of few neurons for each."""
+def ties_of_tiles(network: ReLUNetwork) -> Iterator[tuple[Tiles, Ties]]:
+    """Yield tiles that cover all ties in [-1, 1]^2, and the ties on each as on [-1, 1]^2."""
     waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
     while waiting:
         tiles = waiting.pop()
@@ -140,14 +154,16 @@ def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Layer]]]
             tiles = tiles.select(slice(AT_ONCE))
         ranges, undecided = bounds(network, tiles)
         deepest = tiles.half.min(axis=0) < 2.0**-DEEPEST
-        small = np.count_nonzero(ranges[0].folding, axis=0) <= FOLDS
-        for i in np.flatnonzero(undecided & (small | deepest)).tolist():
-            tile = tiles.select(slice(i, i + 1))
-            most = len(network.weights) * max(map(len, network.biases)) if deepest[i] else FOLDS
-            layers = simplified(network, tile.centre[:, 0], tile.half[:, 0], most)
-            if layers:
-                yield tile, layers
-            undecided[i] = layers is None
+        small = sum(np.count_nonzero(part.folding, axis=0) for part in ranges[:-1]) <= FOLDS
+        few = np.flatnonzero(undecided & (small | deepest))
+        nets = small_networks(network, tiles.select(few), [part.on(few) for part in ranges])
+        for i, net in zip(few.tolist(), nets, strict=True):
+            found = ties_by_walking(net)
+            if found is None and (deepest[i] or net.neurons <= CUT):
+                found = ties_on_square(net.layers())
+            if found is not None:
+                undecided[i] = False
+                yield tiles.select(slice(i, i + 1)), found
         if undecided.any():
             waiting.append(tiles.select(undecided).quarters())
 
@@ -155,20 +171,24 @@ def tiles_with_ties(network: ReLUNetwork) -> Iterator[tuple[Tiles, list[Layer]]]
 def bounds(network: ReLUNetwork, tiles: Tiles) -> tuple[list[Ranges], Masks]:
     """Return all layers' ranges, and on which tiles (m,) two classes can tie for the top."""
     ranges, centre, slopes, doubt, rounding = _forwards(network, tiles)
-    top = centre.argmax(axis=0)
-    every = np.arange(len(tiles))
+    top, every = centre.argmax(axis=0), np.arange(len(tiles))
     lead = centre[top, every] - centre
     lead -= sum(np.abs(a[top, every] - a) * h for a, h in zip(slopes, tiles.half, strict=True))
     slack = rounding + rounding[top, every]
     close = lead <= doubt + doubt[top, every] + slack
     close[top, every] = False
-    tile, rival = np.nonzero(close.T)
-    pairs = Pairs(tile, top[tile], rival)
     # The slopes used going back are at most twice those used going forward, in every layer.
-    close[rival, tile] = _backwards(network, tiles, ranges, pairs) <= (
-        2 ** len(network.weights) * slack[rival, tile]
-    )
-    return ranges, close.any(axis=0)
+    slack *= 2 ** len(network.weights)
+    undecided = np.zeros(len(tiles), np.bool_)
+    # One class that can tie is enough: the nearest is asked first, then where it cannot the others.
+    tile = np.flatnonzero(close.any(axis=0))
+    rival = np.where(close, centre, -np.inf).argmax(axis=0)[tile]
+    for _ in range(2):
+        least = _backwards(network, tiles, ranges, Pairs(tile, top[tile], rival))
+        undecided[tile[least <= slack[rival, tile]]] = True
+        close[rival, tile] = False
+        tile, rival = np.nonzero((close & ~undecided).T)
+    return ranges, undecided
 
 
 def _forwards(
@@ -205,7 +225,7 @@ def _forwards(
 def _ranges(value: Floats, tilt: list[Floats], doubt: Floats, size: Floats, tiles: Tiles) -> Ranges:
     extent = doubt + TOLERANCE.rounding * size
     extent += np.abs(tilt[0]) * tiles.half[0] + np.abs(tilt[1]) * tiles.half[1]
-    return Ranges(value - extent, value + extent)
+    return Ranges(value - extent, value + extent, size)
 
 
 def _chord(ranges: Ranges) -> tuple[Floats, Floats]:
@@ -226,13 +246,16 @@ def _backwards(
         network.weights[-2::-1], network.biases[-2::-1], network.slopes[::-1], ranges[-2::-1],
         strict=True,
     ):  # fmt: skip
-        here, below = found.on(pairs.tile), slopes[:, None]
-        chord, drop = _chord(here)
-        bent = rows * (1 - below)
-        against = bent < 0
-        constant -= np.sum(bent * drop, axis=0, where=against)
-        bent *= np.where(against, chord, here.high > -np.minimum(here.low, 0))
-        rows = rows * below + bent
+        below = slopes[:, None]
+        chord, drop = _chord(found)
+        active = (found.high > -np.minimum(found.low, 0)).astype(np.float64)
+        bent = rows * (1 - below) if below.any() else rows
+        gains, losses = np.maximum(bent, 0), np.minimum(bent, 0)
+        constant -= np.einsum("kp,kp->p", losses, drop[:, pairs.tile])
+        gains *= active[:, pairs.tile]
+        losses *= chord[:, pairs.tile]
+        gains += losses
+        rows = rows * below + gains if below.any() else gains
         constant += bias @ rows
         rows = backward(weight, rows)
     centre, half = tiles.centre[:, pairs.tile], tiles.half[:, pairs.tile]
@@ -240,56 +263,71 @@ def _backwards(
     return least
 
 
-def simplified(network: ReLUNetwork, centre: Floats, half: Floats, most: int) -> list[Layer] | None:
-    """Return the network u -> network(centre + half u) for u in [-1, 1]^2, with few neurons.
+def small_networks(
+    network: ReLUNetwork, tiles: Tiles, ranges: Sequence[Ranges]
+) -> list[SmallNetwork]:
+    """Return, for each tile, the network u -> network(centre + half u) with few neurons.
 
-    Neurons that keep their sign are affine there and fold into the weights. Those that change it
-    stay, and pass through the layers that follow. Layers without a neuron that changes its sign are
-    gone. Returns no layer if no two classes tie, and None if more than ``most`` neurons stay.
-
-    Which change their sign, a zonotope tells: the ReLU of z in [l, u] is c z - c l / 2, up to -c l
-    / 2 times a number of its own in [-1, 1]; so what cancels between neurons cancels here, too.
+    Neurons that keep their sign all over a tile are affine there and fold into the weights; those
+    that can change it stay. A pass forwards gives what the others make of u, and a pass back from
+    the scores and from the neurons that stay what all of these read of earlier ones.
     """
-    first = np.asarray(network.weights[0])
-    maps = np.column_stack([first @ centre + network.biases[0], first * half])
-    size = np.abs(first) @ (np.abs(centre) + half) + np.abs(network.biases[0])
-    zonotope = np.eye(3)  # what 1, u and the neurons that stay are, of 1, u and their own numbers
-    small: list[Layer] = []
-    slopes = np.ones(2)  # of what the next layer reads
-    for weight, magnitude, bias, below in zip(
-        network.weights[1:], network.magnitudes[1:], network.biases[1:], network.slopes,
-        strict=True,
-    ):  # fmt: skip
-        value = maps @ zonotope
-        reach = np.abs(value[:, 1:]).sum(axis=1)
-        ranges = Ranges(value[:, 0] - reach, value[:, 0] + reach)
-        slack, largest = TOLERANCE.rounding * size, ranges.largest(below)
-        ranges.low[(below == 1) | (ranges.low > -slack)] = 0  # rounding alone is no fold
-        ranges.high[ranges.high < slack] = 0
-        stay = np.flatnonzero(ranges.folding)
-        kept = maps.shape[1] - 1
-        if kept - 2 + len(stay) > most:
-            return None
-        chord, middle = _chord(ranges)
-        middle /= -2
-        if len(stay):
-            rows = np.vstack([np.eye(kept), maps[stay, 1:]])
-            offsets = np.hstack([np.zeros((2, kept)), [maps[stay, 0], size[stay]]])
-            small.append(Layer(rows, offsets, slopes))
-            slopes = np.append(np.ones(kept), np.zeros(len(stay)))
-            lines = chord[stay, None] * value[stay]
-            lines[:, 0] += middle[stay]
-            own = np.vstack([np.zeros((kept + 1, len(stay))), np.diag(middle[stay])])
-            zonotope = np.hstack([np.vstack([zonotope, lines]), own])
-        passed = np.zeros((len(maps), kept + 1 + len(stay)))
-        passed[:, : kept + 1] = maps * np.where(ranges.low >= 0, 1, below)[:, None]
-        passed[stay, kept + 1 + np.arange(len(stay))] = 1 - below[stay]
-        maps = product(weight, passed)
-        maps[:, 0] += bias
-        size = product(magnitude, largest[:, None])[:, 0] + np.abs(bias)
-    value = maps @ zonotope
-    top = value[:, 0].argmax()
-    lead, slack = value[top] - value, TOLERANCE.rounding * (size + size[top])
-    ahead = lead[:, 0] - np.abs(lead[:, 1:]).sum(axis=1) > slack
-    ahead[top] = True
-    return [] if ahead.all() else [*small, Layer(maps[:, 1:], np.stack([maps[:, 0], size]), slopes)]
+    if not len(tiles):
+        return []
+    hidden = list(zip(ranges[:-1], network.slopes, strict=True))
+    stay = [[np.flatnonzero(column) for column in part.folding.T] for part, _ in hidden]
+    gains = [np.where(part.active, 1, below[:, None]) for part, below in hidden]
+    lines = _lines(network, tiles, gains)
+    every = range(len(tiles))
+    owner = np.repeat(every, network.classes)
+    rows = np.tile(np.asarray(network.weights[-1]).T, len(tiles))  # (width, scores of all tiles)
+    read: list[list[Floats]] = [[] for _ in every]  # of each layer by all later ones, last first
+    for k in range(len(hidden) - 1, -1, -1):
+        weight, own = network.weights[k], [np.flatnonzero(owner == i) for i in every]
+        for i in every:
+            jump = 1 - network.slopes[k][stay[k][i]]
+            read[i].append(rows[np.ix_(stay[k][i], own[i])].T * jump)
+        rows *= gains[k][:, owner]
+        if k == 1:  # of the first layer nothing else is needed
+            for i in every:
+                some = columns(weight, stay[0][i])
+                jump = 1 - network.slopes[0][stay[0][i]]
+                read[i].append(np.vstack([rows[:, own[i]].T @ some, some[stay[1][i]]]) * jump)
+            break
+        new = columns(transposed(weight), np.concatenate(stay[k]))
+        rows = np.hstack([backward(weight, rows), new])
+        owner = np.append(owner, np.repeat(every, [len(found) for found in stay[k]]))
+    found = []
+    for i in every:
+        kept = [part[i] for part in stay] + [np.arange(network.classes)]
+        own_lines = [line[rows, :, i] for line, rows in zip(lines, kept, strict=True)]
+        sizes = [part.size[rows, i] for part, rows in zip(ranges, kept, strict=True)]
+        found.append(_assembled(own_lines, sizes, read[i]))
+    return found
+
+
+def _lines(network: ReLUNetwork, tiles: Tiles, gains: list[Floats]) -> list[Floats]:
+    """Return what neurons are of 1 and u (width, 3, m) where those that stay are left out."""
+    first, bias = np.asarray(network.weights[0]), network.biases[0][:, None]
+    value = first @ tiles.centre + bias
+    found = [np.stack([value, first[:, :1] * tiles.half[0], first[:, 1:] * tiles.half[1]], axis=1)]
+    for weight, bias, gain in zip(network.weights[1:], network.biases[1:], gains, strict=True):
+        inside = (found[-1] * gain[:, None]).reshape(len(gain), -1)
+        found.append(product(weight, inside).reshape(len(bias), 3, -1))
+        found[-1][:, 0] += bias[:, None]
+    return found
+
+
+def _assembled(lines: list[Floats], sizes: list[Floats], read: list[Floats]) -> SmallNetwork:
+    """Return a small network of what its layers are of u, and of what each reads of earlier ones.
+
+    ``read[j]`` is of the j-th layer from the last: rows of the scores, then of later layers.
+    """
+    counts = [len(line) for line in lines]
+    last = len(counts) - 1
+    weights = []
+    for k, count in enumerate(counts):
+        start = 0 if k == last else counts[-1] + sum(counts[k + 1 : -1])
+        parts = [read[last - 1 - j][start : start + count] for j in range(k)]
+        weights.append(np.hstack([lines[k], *parts]))
+    return SmallNetwork(tuple(weights), tuple(sizes))
