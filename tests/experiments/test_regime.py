@@ -1,5 +1,7 @@
 """Where reconciliation helps: cells are paired, and controls are what they are called."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -27,10 +29,51 @@ def test_rules_of_a_cell_start_from_the_same_weights_and_cells_differ_as_named()
     assert len(aug.heads[0]) == 3  # two layers like later ones, and a classifier
 
 
-@pytest.mark.parametrize("method", ["none-trained_sgr", "none-trained_l1-3", "layer-trained_bp"])
-def test_unknown_methods_are_refused(method: str, tmp_path) -> None:
-    from dataclasses import replace
+def test_one_network_is_cut_into_modules_of_one_length() -> None:
+    quick = setting("sgr-modules", "quick")
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    nets = [network(quick, f"none-trained-{count}_local", x, seed=1) for count in (1, 2, 4)]
+    assert [[len(m) for m in net.local_modules] for net in nets] == [[4], [2, 2], [1] * 4]
+    whole, halves, layers = (list(net.local_modules.parameters()) for net in nets)
+    for one, other, third in zip(whole, halves, layers, strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, third)
 
+
+def test_signals_live_through_sixteen_layers() -> None:
+    x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    sizes = []
+    for gain in (None, 5 / 3):
+        deep = replace(setting("sgr-modules", "cpu"), gain=gain)
+        *_, last = network(deep, "none-trained-16_local", x, seed=1).all_scores(x)
+        sizes.append(last.std(0).mean().item())
+    assert sizes[0] < 1e-3 < 0.03 < sizes[1]
+
+
+def test_in_one_module_local_learning_is_back_propagation(tmp_path) -> None:
+    quick = setting("sgr-modules", "quick")
+    short = replace(
+        quick, methods=("none-trained-1_local", "none-trained-1_bp"), seeds=2, tuning_seeds=1,
+        schedule=replace(quick.schedule, epochs=2),
+    )  # fmt: skip
+    local, bp = map(runs.read, run("sgr-modules", setting=short, out=tmp_path))
+    assert local.config["chosen"] == bp.config["chosen"]
+    for one, other in zip(local.final, bp.final, strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
+        assert one["budget"] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("method", ["none-trained-3_local", "none-trained-0_local"])
+def test_layers_that_cannot_be_shared_out_are_refused(method: str) -> None:
+    with pytest.raises(ConfigError, match="4 layers cannot be cut into"):
+        network(setting("sgr-modules", "quick"), method, torch.zeros(2, 3, 32, 32), 1)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["none-trained_sgr", "none-trained_l1-3", "layer-trained_bp", "none-trained-two_local"],
+)
+def test_unknown_methods_are_refused(method: str, tmp_path) -> None:
     chosen = replace(setting("sgr-regime-digits", "quick"), methods=(method,))
     with pytest.raises(ConfigError, match=r"unknown (rule|method)"):
         run("sgr-regime-digits", setting=chosen, out=tmp_path)
@@ -77,8 +120,6 @@ def test_seeds_draw_images_of_their_own_and_modules_may_be_convolutions(tmp_path
      "none-trained_bp"],
 )  # fmt: skip
 def test_networks_side_by_side_learn_what_each_learns_alone(method: str, strides, tmp_path) -> None:
-    from dataclasses import replace
-
     quick = setting("sgr-regime-digits", "quick")
     chosen = replace(
         quick, methods=(method,), widths=(8, 8), strides=strides, train=40, seeds=3, tuning_seeds=1,

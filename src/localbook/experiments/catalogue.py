@@ -26,6 +26,7 @@ from localbook.experiments.comparisons import (
     IMAGENET_RATES,
     IMAGENET_SUBSET,
     SGR_ABLATION,
+    SGR_MODULES,
     SGR_REGIME,
     SGR_REGIME_DIGITS,
     SGR_REGIME_VECTORS,
@@ -86,6 +87,7 @@ PROFILES = ("quick", "cpu", "gpu")
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gradient-isolation": GRADIENT_ISOLATION,
     "sgr-ablation": SGR_ABLATION,
+    "sgr-modules": SGR_MODULES,
     "sgr-shares": SGR_SHARES,
     "sgr-regime": SGR_REGIME,
     "sgr-regime-digits": SGR_REGIME_DIGITS,

@@ -19,6 +19,7 @@ from localbook.experiments.comparisons.deep import (
 )
 from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
 from localbook.experiments.comparisons.regime import (
+    SGR_MODULES,
     SGR_REGIME,
     SGR_REGIME_DIGITS,
     SGR_REGIME_VECTORS,
@@ -48,6 +49,7 @@ __all__ = [
     "IMAGE_SLICES",
     "LOSSES",
     "SGR_ABLATION",
+    "SGR_MODULES",
     "SGR_REGIME",
     "SGR_REGIME_DIGITS",
     "SGR_REGIME_VECTORS",

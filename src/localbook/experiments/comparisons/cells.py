@@ -1,9 +1,11 @@
 """The cells of the experiment on where reconciliation helps: norm, heads and rule, by name.
 
 A method is called ``NORM-HEADS_RULE``, such as ``none-trained_sgr-1``: the cell, and the rule with
-its λ.
+its λ. Every layer is a module, unless the cell says into how many the layers are cut: in
+``none-trained-4_sgr-1`` into four.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -29,6 +31,7 @@ from localbook.local import (
 )
 
 HEADS = {"trained": "linear", "fixed": "random", "shared": "random"}
+_METHOD = re.compile(r"(batch|group|none)-(trained|fixed|shared)(?:-(\d+))?_(.+)")
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,10 @@ class Regime:
     data : str
         The image set, unless another is asked for.
     methods : tuple of str
-        ``NORM-HEADS_RULE``: batch, group or none; trained, fixed or shared (fixed, one for all);
-        bp, local, auglocal, sid, or sgr, zero, shuffled with a λ.
+        ``NORM-HEADS_RULE`` or ``NORM-HEADS-MODULES_RULE``: batch, group or none; trained, fixed or
+        shared (fixed, one for all); bp, local, auglocal, sid, or sgr, zero, shuffled with a λ.
     widths : tuple of int
-        Of the modules: a linear layer or a 3 x 3 convolution, the norm, tanh.
+        Of the layers, each a linear map or a 3 x 3 convolution, the norm, tanh.
     strides : tuple of int
         Of the convolutions; none for linear layers.
     train : int
@@ -59,6 +62,8 @@ class Regime:
         How many seeds' networks are trained side by side: small ones are faster so.
     images : tuple of int or None
         At most how many images of train, val and test.
+    gain : float or None
+        Of Xavier's initial weights, for networks so deep that PyTorch's own would let signals die.
     """
 
     data: str
@@ -73,6 +78,7 @@ class Regime:
     tuning_seeds: int = 3
     together: int = 16
     images: tuple[int | None, int | None, int | None] = (None, None, None)
+    gain: float | None = None
 
     @property
     def overruled(self) -> dict[str, str]:
@@ -102,41 +108,58 @@ def rule_of(name: str) -> Rule:
         ) from None
 
 
-def cell_of(method: str) -> tuple[str, str, str]:
-    """Return a method's norm, heads and rule."""
-    cell, _, rule = method.partition("_")
-    norm, _, heads = cell.partition("-")
-    if norm not in ("batch", "group", "none") or heads not in HEADS:
+def cell_of(method: str) -> tuple[str, str, int | None, str]:
+    """Return a method's norm, heads, modules (None: every layer is one) and rule."""
+    found = _METHOD.fullmatch(method)
+    if found is None:
         raise ConfigError(
-            f"unknown method {method!r}; give NORM-HEADS_RULE, such as none-trained_sgr-1."
+            f"unknown method {method!r}; give NORM-HEADS_RULE, such as none-trained_sgr-1, or "
+            "NORM-HEADS-MODULES_RULE."
         )
-    return norm, heads, rule
+    norm, heads, modules, rule = found.groups()
+    return norm, heads, int(modules) if modules else None, rule
 
 
-def _modules(setting: Regime, norm: str, channels: int) -> Iterator[nn.Module]:
+def _layers(setting: Regime, norm: str, channels: int) -> Iterator[nn.Module]:
     for number, (inputs, width) in enumerate(pairwise((channels, *setting.widths))):
-        layers: list[nn.Module]
+        layer: nn.Conv2d | nn.Linear
         if setting.strides:
-            layers = [nn.Conv2d(inputs, width, 3, setting.strides[number], padding=1)]
+            layer = nn.Conv2d(inputs, width, 3, setting.strides[number], padding=1)
         else:
-            layers = [nn.Flatten(), nn.Linear(inputs, width)]
+            layer = nn.Linear(inputs, width)
+        if setting.gain is not None:
+            nn.init.xavier_uniform_(layer.weight, setting.gain)
+        parts: list[nn.Module] = [layer] if setting.strides else [nn.Flatten(), layer]
         if norm == "batch":
-            layers.append((nn.BatchNorm2d if setting.strides else nn.BatchNorm1d)(width))
+            parts.append((nn.BatchNorm2d if setting.strides else nn.BatchNorm1d)(width))
         elif norm == "group":
-            layers.append(nn.GroupNorm(4, width))
-        yield nn.Sequential(*layers, nn.Tanh())
+            parts.append(nn.GroupNorm(4, width))
+        yield nn.Sequential(*parts, nn.Tanh())
 
 
 def network(setting: Regime, method: str, x: Tensor, seed: int) -> IsolatedNetwork:
-    """Return a method's network for images like x (N, C, H, W), the same for a cell's rules."""
-    norm, heads, rule = cell_of(method)
+    """Return a method's network for images like x (N, C, H, W), the same for a cell's rules.
+
+    Its layers are the same however many modules they are cut into.
+    """
+    norm, heads, count, rule = cell_of(method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         channels = x.shape[1] if setting.strides else x[0].numel()
-        modules = list(_modules(setting, norm, channels))
+        modules = list(_layers(setting, norm, channels))
+    if count is not None:
+        modules = _cut(modules, count)
     net = IsolatedNetwork(modules, [nn.Identity()] * len(modules))
     net = with_heads(net, HEADS[heads], x, seed=seed, shared=heads == "shared", classes=10)
     return with_auglocal_heads(net, x, seed=seed) if rule == "auglocal" else net
+
+
+def _cut(layers: list[nn.Module], count: int) -> list[nn.Module]:
+    """Return modules of equally many layers."""
+    if not count or len(layers) % count:
+        raise ConfigError(f"{len(layers)} layers cannot be cut into {count} modules of one length.")
+    size = len(layers) // count
+    return [nn.Sequential(*layers[at : at + size]) for at in range(0, len(layers), size)]
 
 
 def drawn(images: ImageSet, count: int, seed: int) -> ImageSet:

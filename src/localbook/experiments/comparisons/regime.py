@@ -1,4 +1,4 @@
-"""Where reconciliation helps: SGR and its controls by norm, head and strength, seed by seed.
+"""Where reconciliation helps: SGR and controls by norm, head, strength and modules, seed by seed.
 
 All rules of a cell share plain local learning's best rate, the images and the weights they
 start from, so that differences are paired. Every seed draws images of its own.
@@ -67,7 +67,7 @@ def _rounded(values: list[float]) -> list[float]:
 def _trained(job: Job, method: str, lr: float, seeds: list[int]) -> list[tuple[Row, list[Row]]]:
     """Train a method's networks, side by side, each on images of its own; return their rows."""
     setting: Regime = job.setting
-    name = cell_of(method)[2]
+    name = cell_of(method)[-1]
     rule, schedule = rule_of(name), setting.schedule
     images = [DeviceImages(drawn(job.sets["train"], setting.train, s), job.device) for s in seeds]
     nets = [network(setting, method, d.at(slice(0, 2))[0], s)
@@ -255,6 +255,46 @@ SGR_REGIME = Experiment(
             schedule=replace(_VECTORS.schedule, epochs=120),
             rates=(0.05, 0.1, 0.2, 0.4),
             looks=24,
+        ),
+    },
+    _compared,
+    fewer_images,
+)
+
+# One deep narrow network in two to sixteen modules; in one, local learning is back-propagation.
+# Images, epochs and the early strides are sized for an hour of one core.
+_CUT = tuple(f"none-trained-{modules}" for modules in (2, 4, 8, 16))
+_MODULES = replace(
+    _CPU,
+    methods=(
+        *_methods(_CUT, "local sgr-0.1"),
+        *_methods(("none-trained-1",), "local"),
+        *_methods(_CUT, "zero-0.1 sgr-0.3 sid shuffled-0.1"),
+    ),
+    widths=(8,) * 2 + (16,) * 14,
+    strides=(2,) * 3 + (1,) * 13,
+    rates=(0.02, 0.05, 0.1),
+    seeds=8,
+    together=8,
+    gain=5 / 3,  # tanh's
+)
+SGR_MODULES = Experiment(
+    {
+        "quick": replace(
+            SGR_REGIME.profiles["quick"],
+            methods=_methods(("none-trained-1",), "local")
+            + _methods(("none-trained-2", "none-trained-4"), "local sgr-0.1"),
+            widths=(4,) * 4,
+            strides=(2, 2, 1, 1),
+            gain=5 / 3,
+        ),
+        "cpu": _MODULES,
+        "gpu": replace(
+            _MODULES,
+            widths=(16,) * 4 + (32,) * 12,
+            strides=(1, 1, 2, 1, 2) + (1,) * 11,
+            train=1_000,
+            schedule=replace(_VECTORS.schedule, epochs=120),
         ),
     },
     _compared,
