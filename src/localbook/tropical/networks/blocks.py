@@ -93,14 +93,17 @@ class BlockMatrix:
         values = np.concatenate([p.data for p in parts])
         return sparse.csr_array((values, (rows, columns)), shape=self.shape)
 
-    @cached_property
-    def _by_column(self) -> Any:
-        return self.sparse().tocsc()
-
     def columns(self, index: Indices) -> Floats:
         """Return some columns as an array (k, len(index))."""
-        chosen: Floats = self._by_column[:, index].toarray()
-        return chosen
+        different, place = np.unique(index, return_inverse=True)
+        out: Floats = self.rest[:, different].toarray()
+        number = np.full(self.shape[1], -1)
+        number[different] = np.arange(len(different))
+        for block in self.blocks:
+            column, at = np.nonzero(number[block.columns] >= 0)
+            slot = number[block.columns[column, at]]
+            np.add.at(out, (block.rows[:, at], slot), block.weight[:, column])
+        return out[:, place]
 
     @property
     def entries(self) -> int:

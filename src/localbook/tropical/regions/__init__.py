@@ -8,6 +8,7 @@ from localbook.tropical.regions.lines import regions_by_lines, ties_by_lines
 from localbook.tropical.regions.nearest import NearestTie, nearest_boundary
 from localbook.tropical.regions.pieces import DecisionPieces, decision_pieces
 from localbook.tropical.regions.ties import Ties, ties_on_square
+from localbook.tropical.regions.walk import SmallNetwork, ties_by_walking
 from localbook.tropical.regions.wide import ties_by_tiles
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LinearRegions",
     "NearestTie",
     "RegionEstimate",
+    "SmallNetwork",
     "Ties",
     "count_regions",
     "decision_boundary",
@@ -27,5 +29,6 @@ __all__ = [
     "regions_by_lines",
     "ties_by_lines",
     "ties_by_tiles",
+    "ties_by_walking",
     "ties_on_square",
 ]

@@ -54,8 +54,8 @@ def decision_boundary(
     Exact up to rounding, without grid or sampling: the box is cut along neurons' folds, layer by
     layer, keeping only the cells in which bounds on the scores leave two classes in play; where the
     scores are affine, their ties are segments. Wide networks, such as convolutional ones on a plane
-    through three images, are first cut into tiles on which few neurons change sign; segments then
-    also end where tiles do.
+    through three images, are first cut into tiles on which few neurons change sign, and there the
+    boundary is followed from side to side; segments then also end where tiles do.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ def _passed(low: Floats, high: Floats, least: Floats, most: Floats) -> tuple[Flo
 
 
 class Walker:
-    """A place in a linear region of a small network.
+    """A place in a small network's square, and what the network is in the linear region there.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ def ties_by_walking(network: SmallNetwork) -> Ties | None:
 
 
 def _together(network: SmallNetwork) -> Floats:
-    """Return in how many of 16 parts of the square both of two classes may be ahead (c, c)."""
+    """Return in how many parts of the square both of two classes may be ahead (c, c)."""
     scores = network.at(_CENTRES)[1]
     tops, which = np.unique(scores.argmax(axis=1), return_inverse=True)
     every = np.eye(scores.shape[1])

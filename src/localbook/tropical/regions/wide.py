@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import ReLUNetwork, backward, columns, product, transposed
+from localbook.tropical.networks import ReLUNetwork, backward, product
+from localbook.tropical.regions.cells import BLOCK
+from localbook.tropical.regions.small import Ranges, Tiles, chord_above, simplified, small_networks
 from localbook.tropical.regions.ties import Ties, ties_on_square
 from localbook.tropical.regions.walk import SmallNetwork, ties_by_walking
 from localbook.tropical.tolerance import TOLERANCE
@@ -27,78 +29,11 @@ AT_ONCE = 32
 FOLDS = 220
 """Ties are looked for on tiles in which no more neurons than this can change sign."""
 
-CUT = 80
-"""Where no more than this can, and ties cannot be walked along, the tile is cut into cells."""
+DEEP = 6
+"""Of networks with more hidden layers the neurons that stay are found by tighter bounds."""
 
 DEEPEST = 24
 """Tiles are halved this often at most, each way in turn: rounding then decides."""
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Boxes centre +- half in the plane, both (2, m)."""
-
-    centre: Floats
-    half: Floats
-
-    def __len__(self) -> int:
-        return len(self.centre[0])
-
-    def select(self, chosen: Masks | Indices | slice) -> "Tiles":
-        """Return the tiles where ``chosen`` (m,) is true."""
-        return Tiles(self.centre[:, chosen], self.half[:, chosen])
-
-    def place(self, points: Floats) -> Floats:
-        """Return points of the square (2, ...) as points of the only tile."""
-        shape = (2,) + (1,) * (points.ndim - 1)
-        return self.centre.reshape(shape) + self.half.reshape(shape) * points
-
-    def quarters(self) -> "Tiles":
-        """Return the four quarters of each tile."""
-        half = self.half / 2
-        signs = [(i, j) for i in (-1, 1) for j in (-1, 1)]
-        centres = [self.centre + half * np.array(sign)[:, None] for sign in signs]
-        return Tiles(np.concatenate(centres, axis=1), np.tile(half, 4))
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """What the neurons of one layer do on each tile.
-
-    Attributes
-    ----------
-    low, high : ndarray (width, m)
-        Between which values they lie; from 0 on for those that only pass a value on.
-    size : ndarray (width, m)
-        How large the terms are that were added up for them.
-    """
-
-    low: Floats
-    high: Floats
-    size: Floats
-
-    @property
-    def folding(self) -> Masks:
-        """Which neurons can change sign (width, m), by more than rounding."""
-        return ~self.active & (self.high > self._slack)
-
-    @property
-    def active(self) -> Masks:
-        """Which neurons are above zero, or zero, all over (width, m)."""
-        return self.low >= -self._slack
-
-    @property
-    def _slack(self) -> Floats:
-        return 2 * TOLERANCE.rounding * self.size
-
-    def on(self, tile: Indices) -> "Ranges":
-        """Return the ranges on some tiles."""
-        return Ranges(self.low[:, tile], self.high[:, tile], self.size[:, tile])
-
-    def largest(self, slopes: Floats) -> Floats:
-        """Return how large neurons of these slopes can get, whatever their sign."""
-        below: Floats = np.abs(slopes) * -np.minimum(self.low, 0)
-        return np.maximum(np.maximum(self.high, 0), below)
 
 
 @dataclass(frozen=True)
@@ -146,26 +81,40 @@ def _placed(found: Ties, tile: Tiles) -> Ties:
 
 def ties_of_tiles(network: ReLUNetwork) -> Iterator[tuple[Tiles, Ties]]:
     """Yield tiles that cover all ties in [-1, 1]^2, and the ties on each as on [-1, 1]^2."""
-    waiting = [Tiles(np.zeros((2, 1)), np.ones((2, 1)))]
-    while waiting:
-        tiles = waiting.pop()
-        if len(tiles) > AT_ONCE:
-            waiting.append(tiles.select(slice(AT_ONCE, None)))
-            tiles = tiles.select(slice(AT_ONCE))
+    waiting = Tiles(np.zeros((2, 1)), np.ones((2, 1)))
+    while len(waiting):
+        tiles, waiting = (waiting.select(slice(*part)) for part in ((AT_ONCE,), (AT_ONCE, None)))
         ranges, undecided = bounds(network, tiles)
         deepest = tiles.half.min(axis=0) < 2.0**-DEEPEST
-        small = sum(np.count_nonzero(part.folding, axis=0) for part in ranges[:-1]) <= FOLDS
-        few = np.flatnonzero(undecided & (small | deepest))
-        nets = small_networks(network, tiles.select(few), [part.on(few) for part in ranges])
-        for i, net in zip(few.tolist(), nets, strict=True):
-            found = ties_by_walking(net)
-            if found is None and (deepest[i] or net.neurons <= CUT):
-                found = ties_on_square(net.layers())
-            if found is not None:
-                undecided[i] = False
+        for i, nets in _small(network, tiles, ranges, undecided, deepest):
+            undecided[i] = False
+            for net in nets:
+                found = ties_by_walking(net) or ties_on_square(net.layers())
                 yield tiles.select(slice(i, i + 1)), found
-        if undecided.any():
-            waiting.append(tiles.select(undecided).quarters())
+        waiting = waiting.and_(tiles.select(undecided).quarters())
+
+
+def _small(
+    network: ReLUNetwork, tiles: Tiles, ranges: Sequence[Ranges], undecided: Masks, deepest: Masks
+) -> Iterator[tuple[int, list[SmallNetwork]]]:
+    """Yield the undecided tiles with a small network, and that; or none, if it has no ties."""
+    deep = len(network.slopes) > DEEP
+    folds = [
+        np.count_nonzero(part.folding, axis=0) for part in (ranges[:1] if deep else ranges[:-1])
+    ]
+    chosen = np.flatnonzero(undecided & ((sum(folds) <= FOLDS) | deepest))
+    step = 1 if deep else max(1, BLOCK // (network.classes * max(map(len, network.biases))))
+    for k in range(0, len(chosen), step):
+        some = chosen[k : k + step]
+        here = tiles.select(some)
+        if deep:
+            nets = simplified(network, here, network.neurons if deepest[some[0]] else FOLDS)
+            if nets is not None:
+                yield int(some[0]), nets
+        else:
+            parts = [part.on(some) for part in ranges]
+            nets = small_networks(network, here, parts)
+            yield from ((i, [net]) for i, net in zip(some.tolist(), nets, strict=True))
 
 
 def bounds(network: ReLUNetwork, tiles: Tiles) -> tuple[list[Ranges], Masks]:
@@ -209,7 +158,7 @@ def _forwards(
         below = slopes[:, None]
         largest = ranges[-1].largest(below)
         ranges[-1].low[slopes == 1] = 0
-        chord, middle = _chord(ranges[-1])
+        chord, middle = chord_above(ranges[-1])
         middle *= (below - 1) / 2  # halfway between the chord and its parallel through 0
         share, off = below + (1 - below) * chord, np.abs(middle)
         inside = [share * value + middle, share * tilt[0], share * tilt[1]]
@@ -228,13 +177,6 @@ def _ranges(value: Floats, tilt: list[Floats], doubt: Floats, size: Floats, tile
     return Ranges(value - extent, value + extent, size)
 
 
-def _chord(ranges: Ranges) -> tuple[Floats, Floats]:
-    """Return c and c l, of the chord c (z - l) above relu(z)."""
-    low, high = np.minimum(ranges.low, 0), np.maximum(ranges.high, 0)
-    chord = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-    return chord, chord * low
-
-
 def _backwards(
     network: ReLUNetwork, tiles: Tiles, ranges: Sequence[Ranges], pairs: Pairs
 ) -> Floats:
@@ -247,7 +189,7 @@ def _backwards(
         strict=True,
     ):  # fmt: skip
         below = slopes[:, None]
-        chord, drop = _chord(found)
+        chord, drop = chord_above(found)
         active = (found.high > -np.minimum(found.low, 0)).astype(np.float64)
         bent = rows * (1 - below) if below.any() else rows
         gains, losses = np.maximum(bent, 0), np.minimum(bent, 0)
@@ -261,73 +203,3 @@ def _backwards(
     centre, half = tiles.centre[:, pairs.tile], tiles.half[:, pairs.tile]
     least: Floats = constant + np.sum(rows * centre - np.abs(rows) * half, axis=0)
     return least
-
-
-def small_networks(
-    network: ReLUNetwork, tiles: Tiles, ranges: Sequence[Ranges]
-) -> list[SmallNetwork]:
-    """Return, for each tile, the network u -> network(centre + half u) with few neurons.
-
-    Neurons that keep their sign all over a tile are affine there and fold into the weights; those
-    that can change it stay. A pass forwards gives what the others make of u, and a pass back from
-    the scores and from the neurons that stay what all of these read of earlier ones.
-    """
-    if not len(tiles):
-        return []
-    hidden = list(zip(ranges[:-1], network.slopes, strict=True))
-    stay = [[np.flatnonzero(column) for column in part.folding.T] for part, _ in hidden]
-    gains = [np.where(part.active, 1, below[:, None]) for part, below in hidden]
-    lines = _lines(network, tiles, gains)
-    every = range(len(tiles))
-    owner = np.repeat(every, network.classes)
-    rows = np.tile(np.asarray(network.weights[-1]).T, len(tiles))  # (width, scores of all tiles)
-    read: list[list[Floats]] = [[] for _ in every]  # of each layer by all later ones, last first
-    for k in range(len(hidden) - 1, -1, -1):
-        weight, own = network.weights[k], [np.flatnonzero(owner == i) for i in every]
-        for i in every:
-            jump = 1 - network.slopes[k][stay[k][i]]
-            read[i].append(rows[np.ix_(stay[k][i], own[i])].T * jump)
-        rows *= gains[k][:, owner]
-        if k == 1:  # of the first layer nothing else is needed
-            for i in every:
-                some = columns(weight, stay[0][i])
-                jump = 1 - network.slopes[0][stay[0][i]]
-                read[i].append(np.vstack([rows[:, own[i]].T @ some, some[stay[1][i]]]) * jump)
-            break
-        new = columns(transposed(weight), np.concatenate(stay[k]))
-        rows = np.hstack([backward(weight, rows), new])
-        owner = np.append(owner, np.repeat(every, [len(found) for found in stay[k]]))
-    found = []
-    for i in every:
-        kept = [part[i] for part in stay] + [np.arange(network.classes)]
-        own_lines = [line[rows, :, i] for line, rows in zip(lines, kept, strict=True)]
-        sizes = [part.size[rows, i] for part, rows in zip(ranges, kept, strict=True)]
-        found.append(_assembled(own_lines, sizes, read[i]))
-    return found
-
-
-def _lines(network: ReLUNetwork, tiles: Tiles, gains: list[Floats]) -> list[Floats]:
-    """Return what neurons are of 1 and u (width, 3, m) where those that stay are left out."""
-    first, bias = np.asarray(network.weights[0]), network.biases[0][:, None]
-    value = first @ tiles.centre + bias
-    found = [np.stack([value, first[:, :1] * tiles.half[0], first[:, 1:] * tiles.half[1]], axis=1)]
-    for weight, bias, gain in zip(network.weights[1:], network.biases[1:], gains, strict=True):
-        inside = (found[-1] * gain[:, None]).reshape(len(gain), -1)
-        found.append(product(weight, inside).reshape(len(bias), 3, -1))
-        found[-1][:, 0] += bias[:, None]
-    return found
-
-
-def _assembled(lines: list[Floats], sizes: list[Floats], read: list[Floats]) -> SmallNetwork:
-    """Return a small network of what its layers are of u, and of what each reads of earlier ones.
-
-    ``read[j]`` is of the j-th layer from the last: rows of the scores, then of later layers.
-    """
-    counts = [len(line) for line in lines]
-    last = len(counts) - 1
-    weights = []
-    for k, count in enumerate(counts):
-        start = 0 if k == last else counts[-1] + sum(counts[k + 1 : -1])
-        parts = [read[last - 1 - j][start : start + count] for j in range(k)]
-        weights.append(np.hstack([lines[k], *parts]))
-    return SmallNetwork(tuple(weights), tuple(sizes))
