@@ -270,6 +270,8 @@ _MODULES = replace(
         *_methods(_CUT, "local sgr-0.1"),
         *_methods(("none-trained-1",), "local"),
         *_methods(_CUT, "zero-0.1 sgr-0.3 sid shuffled-0.1"),
+        # where modules are four or eight layers long, 0.1 is too much at plain's rate
+        *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
     ),
     widths=(8,) * 2 + (16,) * 14,
     strides=(2,) * 3 + (1,) * 13,
