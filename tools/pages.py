@@ -2,8 +2,8 @@
 
     python tools/pages.py build PAGES --path-output FOLDER ...
 
-Half a million nodes of pages are made and kept, and a third of the time went into looking through
-them for what could go. A build takes 3 GiB instead, and gives them back at its end.
+Pages are trees whose nodes point at their parents, and a third of the time went into looking for those
+that could go. A build takes 3 GB instead, and gives them back at its end.
 """
 
 import gc
