@@ -2,8 +2,8 @@
 
     python tools/pages.py build PAGES --path-output FOLDER ...
 
-Pages are trees whose nodes point at their parents, and a third of the time went into looking for those
-that could go. A build takes 3 GB instead, and gives them back at its end.
+Pages are trees whose nodes point at their parents, and a third of the time went into looking for
+those that could go. A build takes 3 GB instead, and gives them back at its end.
 """
 
 import gc
