@@ -72,7 +72,7 @@ def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--since", default="HEAD", help="a commit (default: the last one)")
-    parser.add_argument("--seconds", type=float, default=110, help="when to stop (default: 110)")
+    parser.add_argument("--seconds", type=float, default=95, help="when to stop (default: 95)")
     words = parser.parse_args()
     limit = Limit(words.seconds)
     for command in LINT:
