@@ -180,31 +180,32 @@ def _longest_first(chosen: list[Path]) -> list[Path]:
     return sorted(chosen, key=lambda n: times.get(str(n), unknown)["wall_s"], reverse=True)
 
 
-def _timed(work: tuple[Path, Path], processor_time: Callable[[], float] | None = None) -> Executed:
-    """Execute one notebook; its processor time is that of the children of this process."""
+def _processor_time() -> float:
+    """Return the processor seconds of all kernels that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _timed(
+    work: tuple[Path, Path], processor_time: Callable[[], float] = _processor_time
+) -> Executed:
+    """Execute one notebook; its kernel's processor time is what the clock goes on by."""
     from papermill.exceptions import PapermillExecutionError
 
-    clock = processor_time or _processor_time
-    start, used, failure = time.perf_counter(), clock(), None
+    start, used, failure = time.perf_counter(), processor_time(), None
     try:
         execute(*work)
     except PapermillExecutionError as error:
         failure = f"in cell {error.exec_count}: {error.ename}: {error.evalue}"
     except RuntimeError as error:  # nbclient's, if the kernel died or never answered
         failure = f"with its kernel: {error}"
-    return Executed(clock() - used, time.perf_counter() - start, failure)
+    return Executed(processor_time() - used, time.perf_counter() - start, failure)
 
 
 def timed_forked(work: tuple[Path, Path]) -> Executed:
     """Execute one notebook in a forked kernel, which says itself what it used."""
     kernels.fork_from_here_on()
     return _timed(work, kernels.processor_time)
-
-
-def _processor_time() -> float:
-    """Return the processor seconds of all kernels that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def gather(executed: Path, pages: Path) -> None:

@@ -12,6 +12,8 @@ os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
 for name in ("ipykernel.kernelapp", "matplotlib.pyplot", "torch", "torchvision"):
     import_module(name)
+for name in ("launch", "neighbours", "reference", "trust"):  # a fork runs tools/book.py once more
+    import_module(f"tools.{name}")
 for module in pkgutil.walk_packages(localbook.__path__, "localbook."):
     if not module.name.endswith("__main__"):
         import_module(module.name)

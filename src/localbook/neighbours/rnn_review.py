@@ -228,11 +228,11 @@ def objective(
     if rule not in RULES or length < 1 or bool(torch.lt(torch.as_tensor(weight), 0).any()):
         raise ConfigError(f"{rule=}, {length=}, {weight=}: give one of {', '.join(RULES)}, "
                           "a length of 1 or more, and a weight of 0 or more.")  # fmt: skip
-    y, none = y.expand(len(net.U), *y.shape[1:]), net.U.new_zeros(len(net.U), 0)
+    y, no_cut = y.expand(len(net.U), *y.shape[1:]), net.U.new_zeros(len(net.U), 0)
     if rule == "bptt":
-        return task.losses(net.read(net.end(x)), y).mean(dim=1), none
+        return task.losses(net.read(net.end(x)), y).mean(dim=1), no_cut
     z, state, delta = net.project(x), net.start(x.shape[2]), None
-    total, discords = none.sum(dim=1), [none]
+    total, discords = net.U.new_zeros(len(net.U)), [no_cut]
     for first in range(0, len(z), length):
         before = state if rule == "all ends" else _leaves(state)
         state = net.advance(z[first : first + length], before)[-1]
@@ -244,7 +244,7 @@ def objective(
             if delta is not None:
                 gamma = torch.cat(grad(losses.sum(), before, create_graph=True), dim=-1)
                 total = total + weight * PENALTIES[rule](gamma, delta).mean(dim=1)
-                found = (v.detach().square().sum(-1).sum(1, True) for v in (gamma - delta, delta))
-                discords.append(torch.div(*found).sqrt())
+                both = (v.detach().square().sum(-1).sum(1, True) for v in (gamma - delta, delta))
+                discords.append(torch.div(*both).sqrt())
             delta = torch.cat(_at_end(net, task, state, y), dim=-1)
     return total, torch.cat(discords, dim=1)
