@@ -21,6 +21,9 @@ from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
 from localbook.experiments.comparisons.regime import (
     SGR_MODULES,
     SGR_REGIME,
+    SGR_REGIME_300,
+    SGR_REGIME_4000,
+    SGR_REGIME_45000,
     SGR_REGIME_DIGITS,
     SGR_REGIME_VECTORS,
 )
@@ -51,6 +54,9 @@ __all__ = [
     "SGR_ABLATION",
     "SGR_MODULES",
     "SGR_REGIME",
+    "SGR_REGIME_300",
+    "SGR_REGIME_4000",
+    "SGR_REGIME_45000",
     "SGR_REGIME_DIGITS",
     "SGR_REGIME_VECTORS",
     "SGR_SHARES",

@@ -222,44 +222,55 @@ SGR_REGIME_VECTORS = Experiment(
     _compared,
     fewer_images,
 )  # fmt: skip
+# Each seed's images are a thousand photographs, few enough for an hour of one core a cell.
+_RULES = "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03 shuffled-0.1 bp auglocal sid"
 _CPU = replace(
     _VECTORS,
-    methods=_methods(
-        (*_TRAINED, *_FIXED[:1]),
-        "local sgr-0.01 sgr-0.03 sgr-0.1 zero-0.03 zero-0.1 bp shuffled-0.1 auglocal sid",
-    ),
+    methods=_methods((*_TRAINED, "none-fixed"), _RULES),
     widths=(8, 16, 16, 32, 32, 32),
     strides=(2, 1, 2, 1, 2, 1),
-    train=300,
-    schedule=replace(_VECTORS.schedule, epochs=150),
-    rates=(0.05, 0.1, 0.2),
+    schedule=replace(_VECTORS.schedule, epochs=100),
+    rates=(0.05, 0.1, 0.2, 0.4),
     looks=5,
     seeds=4,
     tuning_seeds=1,
     together=4,
 )
-SGR_REGIME = Experiment(
-    {
-        "quick": replace(
-            SGR_REGIME_VECTORS.profiles["quick"],
-            methods=_methods(_TRAINED[1:2], "local sgr-0.03"),
-            widths=(4, 4),
-            strides=(2, 2),
-        ),
-        "cpu": _CPU,
-        "gpu": replace(
-            _CPU,
-            widths=(16, 32, 32, 64, 64, 64),
-            strides=(1, 2, 1, 2, 1, 1),
-            train=1_000,
-            schedule=replace(_VECTORS.schedule, epochs=120),
-            rates=(0.05, 0.1, 0.2, 0.4),
-            looks=24,
-        ),
-    },
-    _compared,
-    fewer_images,
+_GPU = replace(
+    _CPU,
+    widths=(16, 32, 32, 64, 64, 64),
+    strides=(1, 2, 1, 2, 1, 1),
+    schedule=replace(_VECTORS.schedule, epochs=120),
+    looks=24,
 )
+_CONV_QUICK = replace(
+    SGR_REGIME_VECTORS.profiles["quick"],
+    methods=_methods(_TRAINED[1:2], "local sgr-0.03"),
+    widths=(4, 4),
+    strides=(2, 2),
+)
+
+
+def _of(train: int, epochs: int, methods: tuple[str, ...]) -> Experiment:
+    """Return the same comparison on other numbers of images; of the longest, each seed is kept."""
+    profiles = {
+        name: replace(
+            profile,
+            methods=methods,
+            train=train,
+            schedule=replace(profile.schedule, epochs=epochs),
+            images=(max(train, 10_000), 1_000, None),
+            together=1 if train > 4_000 else 4,
+        )
+        for name, profile in (("cpu", _CPU), ("gpu", _GPU))
+    }
+    return Experiment({"quick": _CONV_QUICK} | profiles, _compared, fewer_images)
+
+
+SGR_REGIME = Experiment({"quick": _CONV_QUICK, "cpu": _CPU, "gpu": _GPU}, _compared, fewer_images)
+SGR_REGIME_300 = _of(300, 150, _methods(_TRAINED[:1], "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03"))
+SGR_REGIME_4000 = _of(4_000, 50, _methods(_TRAINED, _RULES))
+SGR_REGIME_45000 = _of(45_000, 20, _methods(_TRAINED[:1], "local sgr-0.1 bp zero-0.1 sgr-0.3"))
 
 # One deep narrow network in two to sixteen modules; in one, local learning is back-propagation.
 # Images, epochs and the early strides are sized for an hour of one core.
@@ -275,6 +286,8 @@ _MODULES = replace(
     ),
     widths=(8,) * 2 + (16,) * 14,
     strides=(2,) * 3 + (1,) * 13,
+    train=300,
+    schedule=replace(_VECTORS.schedule, epochs=150),
     rates=(0.02, 0.05, 0.1),
     seeds=8,
     together=8,
@@ -283,7 +296,7 @@ _MODULES = replace(
 SGR_MODULES = Experiment(
     {
         "quick": replace(
-            SGR_REGIME.profiles["quick"],
+            _CONV_QUICK,
             methods=_methods(("none-trained-1",), "local")
             + _methods(("none-trained-2", "none-trained-4"), "local sgr-0.1"),
             widths=(4,) * 4,
