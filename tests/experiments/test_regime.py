@@ -71,7 +71,13 @@ def test_layers_that_cannot_be_shared_out_are_refused(method: str) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["none-trained_sgr", "none-trained_l1-3", "layer-trained_bp", "none-trained-two_local"],
+    [
+        "none-trained_sgr",
+        "none-trained_l1-3",
+        "layer-trained_bp",
+        "none-trained-two_local",
+        "none-trained_epochs-some",
+    ],
 )
 def test_unknown_methods_are_refused(method: str, tmp_path) -> None:
     chosen = replace(setting("sgr-regime-digits", "quick"), methods=(method,))
@@ -111,6 +117,23 @@ def test_seeds_draw_images_of_their_own_and_modules_may_be_convolutions(tmp_path
     (record,) = map(runs.read, paths)
     assert {len(row["test_accuracy_by_module"]) for row in record.final} == {2}
     assert record.final[0]["losses"] != record.final[1]["losses"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"), [("decay-0.02", "weight_decay=0.02"), ("epochs-3", "epochs=3")]
+)
+def test_a_schedule_of_its_own_is_that_of_the_setting_changed_so(rule, words, tmp_path) -> None:
+    quick = changed(setting("sgr-regime-digits", "quick"), ["schedule.epochs=6", "seeds=2"])
+    found = [
+        runs.read(*run("sgr-regime-digits", setting=one, out=tmp_path / str(place))).final
+        for place, one in enumerate((
+            replace(quick, methods=(f"none-trained_{rule}",)),
+            changed(replace(quick, methods=("none-trained_local",)), [f"schedule.{words}"]),
+            replace(quick, methods=("none-trained_local",)),
+        ))
+    ]  # fmt: skip
+    own, same, plain = ([row["losses"] for row in rows] for rows in found)
+    assert own == same != plain
 
 
 @pytest.mark.parametrize("strides", [(), (1, 2)])

@@ -44,7 +44,8 @@ class Regime:
         The image set, unless another is asked for.
     methods : tuple of str
         ``NORM-HEADS_RULE`` or ``NORM-HEADS-MODULES_RULE``: batch, group or none; trained, fixed or
-        shared (fixed, one for all); bp, local, auglocal, sid, or sgr, zero, shuffled with a λ.
+        shared (fixed, one for all); bp, local, auglocal, sid; sgr, zero, shuffled with λ; or plain
+        local learning with a weight decay or a number of epochs of its own: decay-0.01, epochs-20.
     widths : tuple of int
         Of the layers, each a linear map or a 3 x 3 convolution, the norm, tanh.
     strides : tuple of int
@@ -94,17 +95,21 @@ def _shuffled(gamma: Tensor, target: Tensor) -> Tensor:
     return DISTANCES["per_position"](gamma, target.roll(1, dims=0))
 
 
-def rule_of(name: str) -> Rule:
-    """Return the rule of a name such as ``sid`` or ``sgr-1``."""
-    kind, _, weight = name.partition("-")
+def rule_of(name: str, schedule: Schedule) -> tuple[Rule, Schedule]:
+    """Return the rule of a name such as ``sid`` or ``sgr-1``, and the schedule it is trained by."""
+    kind, _, amount = name.partition("-")
     unweighted = {"bp": BP(), "local": PlainLocal(), "auglocal": PlainLocal(), "sid": SID()}
     targets: dict[str, Any] = {"sgr": "per_position", "zero": _zero, "shuffled": _shuffled}
     try:
-        return unweighted[kind] if not weight else SGR(float(weight), targets[kind])
+        if kind == "decay":
+            return PlainLocal(), replace(schedule, weight_decay=float(amount))
+        if kind == "epochs":
+            return PlainLocal(), replace(schedule, epochs=int(amount))
+        return unweighted[kind] if not amount else SGR(float(amount), targets[kind]), schedule
     except (KeyError, ValueError):
         raise ConfigError(
             f"unknown rule {name!r}; choose {', '.join(unweighted)}, or {', '.join(targets)} with "
-            "a λ, such as sgr-1."
+            "a λ, such as sgr-1, decay with a weight decay, or epochs with their number."
         ) from None
 
 

@@ -68,7 +68,7 @@ def _trained(job: Job, method: str, lr: float, seeds: list[int]) -> list[tuple[R
     """Train a method's networks, side by side, each on images of its own; return their rows."""
     setting: Regime = job.setting
     name = cell_of(method)[-1]
-    rule, schedule = rule_of(name), setting.schedule
+    rule, schedule = rule_of(name, setting.schedule)
     images = [DeviceImages(drawn(job.sets["train"], setting.train, s), job.device) for s in seeds]
     nets = [network(setting, method, d.at(slice(0, 2))[0], s)
             for d, s in zip(images, seeds, strict=True)]  # fmt: skip
@@ -222,11 +222,16 @@ SGR_REGIME_VECTORS = Experiment(
     _compared,
     fewer_images,
 )  # fmt: skip
-# Each seed's images are a thousand photographs, few enough for an hour of one core a cell.
+# Each seed's images are a thousand photographs, few enough for an hour of one core a cell. The last
+# controls are usual ways against over-fitting, without a look at any gradient.
 _RULES = "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03 shuffled-0.1 bp auglocal sid"
+_USUAL = "decay-0.003 decay-0.01 decay-0.03"
 _CPU = replace(
     _VECTORS,
-    methods=_methods((*_TRAINED, "none-fixed"), _RULES),
+    methods=(
+        *_methods((*_TRAINED, "none-fixed"), _RULES),
+        *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-20 epochs-40"),
+    ),
     widths=(8, 16, 16, 32, 32, 32),
     strides=(2, 1, 2, 1, 2, 1),
     schedule=replace(_VECTORS.schedule, epochs=100),
@@ -269,7 +274,14 @@ def _of(train: int, epochs: int, methods: tuple[str, ...]) -> Experiment:
 
 SGR_REGIME = Experiment({"quick": _CONV_QUICK, "cpu": _CPU, "gpu": _GPU}, _compared, fewer_images)
 SGR_REGIME_300 = _of(300, 150, _methods(_TRAINED[:1], "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03"))
-SGR_REGIME_4000 = _of(4_000, 50, _methods(_TRAINED, _RULES))
+SGR_REGIME_4000 = _of(
+    4_000,
+    50,
+    (
+        *_methods(_TRAINED, _RULES),
+        *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-10 epochs-20"),
+    ),
+)
 SGR_REGIME_45000 = _of(45_000, 20, _methods(_TRAINED[:1], "local sgr-0.1 bp zero-0.1 sgr-0.3"))
 
 # One deep narrow network in two to sixteen modules; in one, local learning is back-propagation.
