@@ -40,13 +40,7 @@ class Threads:
 
     @classmethod
     def kept(cls, folder: Path, count: int | None, processes: int = 1) -> "Threads":
-        """Return those of the work that is in a folder, which new work is asked for.
-
-        Raises
-        ------
-        ConfigError
-            If another number is asked for than the work was begun with, or the file is damaged.
-        """
+        """Return those of the work in a folder, or new ones; refuse another number than it has."""
         path, asked = folder / FILE, cls.asked(count, processes)
         if not path.exists():
             return asked

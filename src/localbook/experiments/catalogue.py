@@ -166,13 +166,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 
 
 def setting(experiment: str, profile: str) -> Setting:
-    """Return what ``profile`` means for ``experiment``.
-
-    Raises
-    ------
-    ConfigError
-        If either is unknown.
-    """
+    """Return what ``profile`` means for ``experiment``."""
     if experiment not in EXPERIMENTS:
         raise ConfigError(f"unknown experiment {experiment!r}; known are {', '.join(EXPERIMENTS)}.")
     profiles = EXPERIMENTS[experiment].profiles

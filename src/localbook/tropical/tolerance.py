@@ -66,18 +66,7 @@ TOLERANCE = Tolerance()
 def finite(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Floats:
     """Return a read-only float64 copy of ``value``, refused unless finite and of this shape.
 
-    Parameters
-    ----------
-    value : array_like
-    name : str
-        What to call it in the error.
-    shape : tuple of int or None
-        None stands for any length.
-
-    Raises
-    ------
-    GeometryError
-        If it is not numbers, has another shape, or has NaN or infinite entries.
+    None in the shape stands for any length; ``name`` is what the error calls it.
     """
     try:
         array = np.array(floats(value), order="C")

@@ -11,13 +11,7 @@ RUN_THERE = ("memory", "reconcile", "second-derivatives", "step-time", "train")
 
 
 def gpu_meter(name: str) -> Meter:
-    """Return a meter that reads a GPU's clock.
-
-    Raises
-    ------
-    ConfigError
-        If the benchmark has no part that runs on a GPU, or there is no GPU.
-    """
+    """Return a meter that reads a GPU's clock; refuse a benchmark without a part for a GPU."""
     import torch
 
     if name not in RUN_THERE:

@@ -30,23 +30,12 @@ def tune(
 ) -> tuple[Row, list[Row]]:
     """Return the best candidate, and a row for each with its score.
 
-    Of equals, the one that does least to the network: the smallest λ, then the smallest learning
-    rate, then the first.
+    ``judge`` gives a candidate's score, larger is better, on the validation split and by networks
+    of ``TUNING_SEED``; ``name`` tells a job's several choices apart. Of equals, the one that does
+    least to the network: the smallest λ, then the smallest learning rate, then the first.
 
     A single one needs no judging; one whose training diverges has lost. Both have None for a score:
     none was measured. What an interrupted job has judged is not judged again.
-
-    Parameters
-    ----------
-    job : Job
-    candidates : sequence of dict
-    judge : callable
-        From a candidate to its score, larger is better, on the validation split and by networks of
-        ``TUNING_SEED``.
-    name : str
-        Of this choice, where a job makes several.
-    score : str
-        The key of the score in the rows.
     """
     if len(candidates) == 1:
         return candidates[0], [{"candidate": candidates[0], score: None}]

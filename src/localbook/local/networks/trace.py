@@ -55,13 +55,9 @@ class Place:
 def trace(model: nn.Module) -> Trace:
     """Trace a model by torch.fx, treating submodules that cannot be traced as single steps.
 
-    A submodule is not looked into if its forward pass branches on its input's values, or is
-    another one in train mode than in eval mode: a traced graph would freeze that.
-
-    Raises
-    ------
-    ConfigError
-        If the model's own forward pass cannot be traced; the sentence says where and why.
+    A submodule is not looked into if its forward pass branches on its input's values, or is another
+    one in train mode than in eval mode: a traced graph would freeze that. If the model's own
+    forward pass cannot be traced, the error says where and why.
     """
     opaque: dict[str, str] = {}
     while True:

@@ -57,15 +57,7 @@ class Trained:
 
 
 def joint(histories: Sequence[Sequence[Row]], images: int) -> list[Row]:
-    """Return one history from those of the modules, first module first.
-
-    Parameters
-    ----------
-    histories : sequence of sequence of dict
-        With ``epoch``, ``loss``, ``accuracy``, ``begin`` and ``end``.
-    images : int
-        In an epoch.
-    """
+    """Return one history from those of the modules, first module first, with an epoch's images."""
     rows = []
     for own in zip(*histories, strict=True):
         # of the last module, which sees an epoch's end last; the first is ahead of it

@@ -128,13 +128,7 @@ def equip(net: IsolatedNetwork, loss: LocalLoss, example: Tensor, *, seed: int) 
 
 
 def part(head: nn.Module, name: str) -> nn.Module:
-    """Return a head's auxiliary part.
-
-    Raises
-    ------
-    ConfigError
-        If the head does not have it.
-    """
+    """Return a head's auxiliary part."""
     parts: Mapping[str, nn.Module] = getattr(head, "parts", {})
     if name not in parts:
         raise ConfigError(

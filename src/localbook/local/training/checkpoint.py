@@ -70,13 +70,7 @@ class Run:
         return history
 
     def resume(self, path: Path | None) -> list[Row]:
-        """Continue from a checkpoint if there is one; return its history.
-
-        Raises
-        ------
-        ConfigError
-            If it cannot be read, or belongs to another run.
-        """
+        """Continue from a checkpoint if there is one; return its history."""
         if path is None or not path.exists():
             return []
         try:
@@ -100,13 +94,7 @@ class Run:
 
 
 def load_network(path: Path, net: nn.Module) -> None:
-    """Load the network of a checkpoint, whatever run it belongs to.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or its network is of another form.
-    """
+    """Load the network of a checkpoint, whatever run it belongs to."""
     device = next(net.parameters()).device
     try:
         state = torch.load(path, map_location=device, weights_only=True)["net"]

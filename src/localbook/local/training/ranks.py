@@ -58,12 +58,7 @@ class Ranks:
         return batch.chunk(self.size)[self.rank]
 
     def check_batch(self, size: int) -> None:
-        """Refuse a batch that cannot be shared out evenly.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Refuse a batch that cannot be shared out evenly."""
         if size % self.size:
             raise ConfigError(
                 f"batch_size={size} cannot be shared evenly by {self.size} processes; "
@@ -93,12 +88,7 @@ class Ranks:
             tensor.detach().copy_(dense)
 
     def check_same(self, number: int, what: str) -> None:
-        """Refuse to go on when the processes do not agree on a number.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Refuse to go on when the processes do not agree on a number."""
         if self.size == 1:
             return
         found: list[int | None] = [None] * self.size
