@@ -1,76 +1,36 @@
 """Learning rules compared on images, at equal tuning."""
 
-from localbook.experiments.comparisons.ablation import (
-    SGR_ABLATION,
-    SGR_SHARES,
-    VARIANTS,
-    shuffled_target,
-    zero_target,
-)
-from localbook.experiments.comparisons.boundaries import BOUNDARIES, geometry
-from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
-from localbook.experiments.comparisons.compare import compare
-from localbook.experiments.comparisons.deep import (
-    CIFAR10,
-    CIFAR10_DEPTH,
-    CIFAR10_RATES,
-    IMAGENET_RATES,
-    IMAGENET_SUBSET,
-)
-from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
-from localbook.experiments.comparisons.regime import (
-    SGR_MODULES,
-    SGR_REGIME,
-    SGR_REGIME_300,
-    SGR_REGIME_4000,
-    SGR_REGIME_45000,
-    SGR_REGIME_DIGITS,
-    SGR_REGIME_VECTORS,
-)
-from localbook.experiments.comparisons.rules import LOSSES, Method
-from localbook.experiments.comparisons.setting import Comparison
-from localbook.experiments.comparisons.slices import (
-    IMAGE_SLICES,
-    boundaries,
-    convolutional,
-    residual,
-    unexplained,
-)
-from localbook.experiments.comparisons.speed import CIFAR10_SPEED, SOURCE, mirrored
-
-__all__ = [
-    "BOUNDARIES",
-    "BP_FREE_CIFAR10",
-    "BP_FREE_DIGITS",
-    "CIFAR10",
-    "CIFAR10_DEPTH",
-    "CIFAR10_RATES",
-    "CIFAR10_SPEED",
-    "GRADIENT_ISOLATION",
-    "IMAGENET_RATES",
-    "IMAGENET_SUBSET",
-    "IMAGE_SLICES",
-    "LOSSES",
-    "SGR_ABLATION",
-    "SGR_MODULES",
-    "SGR_REGIME",
-    "SGR_REGIME_300",
-    "SGR_REGIME_4000",
-    "SGR_REGIME_45000",
-    "SGR_REGIME_DIGITS",
-    "SGR_REGIME_VECTORS",
-    "SGR_SHARES",
-    "SOURCE",
-    "VARIANTS",
-    "Comparison",
-    "Method",
-    "boundaries",
-    "compare",
-    "convolutional",
-    "geometry",
-    "mirrored",
-    "residual",
-    "shuffled_target",
-    "unexplained",
-    "zero_target",
-]
+from localbook.experiments.comparisons.ablation import SGR_ABLATION as SGR_ABLATION
+from localbook.experiments.comparisons.ablation import SGR_SHARES as SGR_SHARES
+from localbook.experiments.comparisons.ablation import VARIANTS as VARIANTS
+from localbook.experiments.comparisons.ablation import shuffled_target as shuffled_target
+from localbook.experiments.comparisons.ablation import zero_target as zero_target
+from localbook.experiments.comparisons.boundaries import BOUNDARIES as BOUNDARIES
+from localbook.experiments.comparisons.boundaries import geometry as geometry
+from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10 as BP_FREE_CIFAR10
+from localbook.experiments.comparisons.bp_free import BP_FREE_DIGITS as BP_FREE_DIGITS
+from localbook.experiments.comparisons.compare import compare as compare
+from localbook.experiments.comparisons.deep import CIFAR10 as CIFAR10
+from localbook.experiments.comparisons.deep import CIFAR10_DEPTH as CIFAR10_DEPTH
+from localbook.experiments.comparisons.deep import CIFAR10_RATES as CIFAR10_RATES
+from localbook.experiments.comparisons.deep import IMAGENET_RATES as IMAGENET_RATES
+from localbook.experiments.comparisons.deep import IMAGENET_SUBSET as IMAGENET_SUBSET
+from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION as GRADIENT_ISOLATION
+from localbook.experiments.comparisons.regime import SGR_MODULES as SGR_MODULES
+from localbook.experiments.comparisons.regime import SGR_REGIME as SGR_REGIME
+from localbook.experiments.comparisons.regime import SGR_REGIME_300 as SGR_REGIME_300
+from localbook.experiments.comparisons.regime import SGR_REGIME_4000 as SGR_REGIME_4000
+from localbook.experiments.comparisons.regime import SGR_REGIME_45000 as SGR_REGIME_45000
+from localbook.experiments.comparisons.regime import SGR_REGIME_DIGITS as SGR_REGIME_DIGITS
+from localbook.experiments.comparisons.regime import SGR_REGIME_VECTORS as SGR_REGIME_VECTORS
+from localbook.experiments.comparisons.rules import LOSSES as LOSSES
+from localbook.experiments.comparisons.rules import Method as Method
+from localbook.experiments.comparisons.setting import Comparison as Comparison
+from localbook.experiments.comparisons.slices import IMAGE_SLICES as IMAGE_SLICES
+from localbook.experiments.comparisons.slices import boundaries as boundaries
+from localbook.experiments.comparisons.slices import convolutional as convolutional
+from localbook.experiments.comparisons.slices import residual as residual
+from localbook.experiments.comparisons.slices import unexplained as unexplained
+from localbook.experiments.comparisons.speed import CIFAR10_SPEED as CIFAR10_SPEED
+from localbook.experiments.comparisons.speed import SOURCE as SOURCE
+from localbook.experiments.comparisons.speed import mirrored as mirrored

@@ -1,6 +1,4 @@
 """N2N: every student of a teacher is trained, and searches are judged in the tables of them."""
 
-from localbook.experiments.neighbours.n2n.searches import N2N
-from localbook.experiments.neighbours.n2n.students import N2N_STUDENTS
-
-__all__ = ["N2N", "N2N_STUDENTS"]
+from localbook.experiments.neighbours.n2n.searches import N2N as N2N
+from localbook.experiments.neighbours.n2n.students import N2N_STUDENTS as N2N_STUDENTS
