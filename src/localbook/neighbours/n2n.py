@@ -201,28 +201,12 @@ def reinforce(
     own: bool = True,
     after: Callable[[int], object] = lambda seen: None,
 ) -> tuple[Indices, Floats]:
-    """Train a policy in place by Adam, a step for every N ``rollouts``.
+    """Train a policy in place by Adam, a step for every N ``rollouts``; return all that was tried.
 
-    The baseline b is the mean of all earlier rewards.
-
-    Parameters
-    ----------
-    policy, widths, evaluate
-        With the teacher's hidden widths, and what trains one of its students.
-    students, lr, seed, rollouts, own
-        How many students in all, and as in :func:`surrogate`; the seed is that of the draws.
-    after : callable
-        Called with the number of students so far, after each step.
-
-    Returns
-    -------
-    ndarray (students, L), ndarray (students,)
-        Actions and rewards, in order.
-
-    Raises
-    ------
-    ConfigError
-        If a number is not positive, or the students are no whole number of steps.
+    Those are actions (students, L) and rewards (students,), in order; ``evaluate`` trains a student
+    of a teacher of such widths. The baseline b is the mean of all earlier rewards, and ``own`` is
+    as in :func:`surrogate`. ``after`` is called with the number of students so far, after each
+    step.
     """
     if min(students, rollouts) < 1 or students % rollouts or not lr > 0:
         raise ConfigError(f"{students=}, {rollouts=}, {lr=}: give a positive multiple, and a rate.")

@@ -205,24 +205,10 @@ def forms(layer: Quadratic) -> Floats:
 def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPieces:
     """Cut a box along the conics of the neurons of a network (2, m, 1), and along f = 0.
 
-    Parameters
-    ----------
-    net : nn.Sequential
-        :class:`Quadratic`, ReLU, and a linear layer of one output.
-    box : ((x0, x1), (y0, y1))
-    corners : int
-        A curve across the whole box is drawn with about as many.
-
-    Returns
-    -------
-    ConicPieces
-        Cells as ``polygons``, their ``patterns`` (cells, neurons) and the ``piece`` of each; chords
-        (k, 2, 2) of the ``folds`` and of the ``boundary``. Exact up to rounding.
-
-    Raises
-    ------
-    GeometryError
-        If the network is another, or the box has no area.
+    The network is :class:`Quadratic`, ReLU, and a linear layer of one output. A curve across the
+    whole box is drawn with about so many ``corners``. Cells are ``polygons``, with their
+    ``patterns`` (cells, neurons) and the ``piece`` of each; chords (k, 2, 2) those of the ``folds``
+    and of the ``boundary``.
     """
     layer, last = net[0], net[-1]
     if not (isinstance(layer, Quadratic) and isinstance(last, nn.Linear) and len(net) == 3):
