@@ -4,7 +4,6 @@ from localbook.benchmarks.harness import Benchmark as Benchmark
 from localbook.benchmarks.harness import Meter as Meter
 from localbook.benchmarks.harness import Row as Row
 from localbook.benchmarks.harness import Target as Target
-from localbook.benchmarks.harness import Timing as Timing
 from localbook.benchmarks.harness import caption as caption
 from localbook.benchmarks.harness import load as load
 from localbook.benchmarks.harness import read as read

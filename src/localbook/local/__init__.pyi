@@ -40,6 +40,7 @@ from .networks import check_labels as check_labels
 from .networks import cifar_resnet as cifar_resnet
 from .networks import cost as cost
 from .networks import cut_points as cut_points
+from .networks import dgl_head as dgl_head
 from .networks import in_blocks as in_blocks
 from .networks import isolated as isolated
 from .networks import isolated_airbench as isolated_airbench
@@ -49,6 +50,7 @@ from .networks import residual_stream as residual_stream
 from .networks import small_vit as small_vit
 from .networks import split as split
 from .networks import with_auglocal_heads as with_auglocal_heads
+from .networks import with_dgl_heads as with_dgl_heads
 from .networks import with_heads as with_heads
 from .rules import BP as BP
 from .rules import DISTANCES as DISTANCES
@@ -70,17 +72,14 @@ from .rules import PlainLocal as PlainLocal
 from .rules import PredSim as PredSim
 from .rules import Rule as Rule
 from .rules import Signal as Signal
-from .rules import dgl_head as dgl_head
 from .rules import equip as equip
 from .rules import noprop_network as noprop_network
 from .rules import noprop_posterior as noprop_posterior
-from .rules import with_dgl_heads as with_dgl_heads
 from .rules import with_length_norm as with_length_norm
 from .training import Compute as Compute
 from .training import Schedule as Schedule
 from .training import batches as batches
 from .training import figures as figures
-from .training import memory_used as memory_used
 from .training import optimiser as optimiser
 from .training import set_rate as set_rate
 from .training import train as train

@@ -44,6 +44,9 @@ class Tolerance:
         rounding.
     settled : float
         An alternation ends when it lowers its objective by less than this times the first value.
+    read, read_single : float
+        A network is read rightly if its scores differ from the model's by at most this times the
+        largest one; the second is for files, which compute in float32.
     """
 
     zero: float = 1e-14
@@ -58,6 +61,8 @@ class Tolerance:
     inactive: float = 2.0**-50
     rounding: float = 2.0**-46
     settled: float = 1e-12
+    read: float = 1e-9
+    read_single: float = 1e-4
 
 
 TOLERANCE = Tolerance()

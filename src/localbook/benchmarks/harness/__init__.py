@@ -3,7 +3,6 @@
 from localbook.benchmarks.harness.gpu import gpu_meter as gpu_meter
 from localbook.benchmarks.harness.meter import Meter as Meter
 from localbook.benchmarks.harness.meter import Routine as Routine
-from localbook.benchmarks.harness.meter import Timing as Timing
 from localbook.benchmarks.harness.meter import peak_mib as peak_mib
 from localbook.benchmarks.harness.record import GPU as GPU
 from localbook.benchmarks.harness.record import Benchmark as Benchmark

@@ -5,8 +5,6 @@ Every rule is a small frozen dataclass that inherits from :class:`Rule` and has 
 one module at a time. Rules that train modules by local losses take any :class:`LocalLoss`.
 """
 
-from localbook.local.networks import dgl_head as dgl_head
-from localbook.local.networks import with_dgl_heads as with_dgl_heads
 from localbook.local.rules.backprop import BP as BP
 from localbook.local.rules.backprop import CheckpointedBP as CheckpointedBP
 from localbook.local.rules.base import LocalRule as LocalRule
@@ -21,7 +19,6 @@ from localbook.local.rules.forward_forward import with_length_norm as with_lengt
 from localbook.local.rules.greedy import Greedy as Greedy
 from localbook.local.rules.infopro import InfoPro as InfoPro
 from localbook.local.rules.losses import CrossEntropy as CrossEntropy
-from localbook.local.rules.losses import EquippedHead as EquippedHead
 from localbook.local.rules.losses import LocalLoss as LocalLoss
 from localbook.local.rules.losses import equip as equip
 from localbook.local.rules.losses import module_loss as module_loss
