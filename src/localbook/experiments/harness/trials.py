@@ -79,12 +79,16 @@ def with_threads_that_pay(job: Job, step: Callable[[], Callable[[], object]]) ->
 
 
 def seed_by_seed(
-    job: Job, measure: Callable[[int], tuple[Row, list[Row]]]
-) -> tuple[list[Row], list[Row]]:
-    """Return the final row of every seed, and the history of all; finished seeds are kept.
+    job: Job,
+    measure: Callable[[int], tuple[Row, list[Row]]],
+    chosen: Row | None = None,
+    tuning: Sequence[Row] = (),
+    parameters: int | None = None,
+) -> Outcome:
+    """Measure every seed; return that with what was chosen before. Finished seeds are kept.
 
-    ``measure`` returns both for one seed; the key ``seed`` is added, and ``seconds`` to the final
-    row unless it has that.
+    ``measure`` returns the final row and the history of one seed; the key ``seed`` is added, and
+    ``seconds`` to the final row unless it has that.
     """
 
     def measured(seed: int) -> list[Row]:
@@ -101,17 +105,13 @@ def seed_by_seed(
             final.append(row)
             history += epochs
             bar.at(count)
-    return final, history
+    wall = sum(row["seconds"] for row in final)
+    return Outcome(history, final, wall, chosen or {}, list(tuning), parameters)
 
 
 def each_seed(measure: Callable[[Job, int], tuple[Row, list[Row]]]) -> Callable[[Job], Outcome]:
     """Return the ``run`` of an experiment without tuning, from what measures one seed of a job."""
-
-    def run(job: Job) -> Outcome:
-        final, history = seed_by_seed(job, lambda seed: measure(job, seed))
-        return Outcome(history, final, sum(row["seconds"] for row in final))
-
-    return run
+    return lambda job: seed_by_seed(job, partial(measure, job))
 
 
 def fewer_images(setting: Any, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:

@@ -211,9 +211,8 @@ def run(job: Job) -> Outcome:
         return scores | row, rows
 
     chosen, tuning = tune(job, [{"lr": lr} for lr in setting.rates], judged)
-    final, history = seed_by_seed(job, measured)
-    wall = sum(row["seconds"] for row in final)
-    return Outcome(history, final, wall, chosen, tuning, final[0]["active"])
+    outcome = seed_by_seed(job, measured, chosen, tuning)
+    return replace(outcome, parameters=outcome.final[0]["active"])
 
 
 G2GNET = Experiment(

@@ -106,8 +106,7 @@ def digits(job: Job) -> Outcome:
         row |= {"heads": last.get("accuracy"), "discord": last.get("discord")}
         return row, looked(net, x.double(), new.double(), y, seed)
 
-    final, history = seed_by_seed(job, measured)
-    return Outcome(history, final, sum(row["seconds"] for row in final), chosen, tuning)
+    return seed_by_seed(job, measured, chosen, tuning)
 
 
 def looked(net: IsolatedNetwork, x: Tensor, new: Tensor, y: Tensor, seed: int) -> list[Row]:

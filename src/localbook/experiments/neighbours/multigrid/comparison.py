@@ -116,9 +116,8 @@ def compared(
         lambda candidate: 1 / measure(job, candidate["lr"], TUNING_SEED)[0]["error"],
         score="inverse_error",
     )
-    final, history = seed_by_seed(job, partial(measure, job, chosen["lr"]))
     numbers = sum(weight.numel() for weight in net.parameters())
-    return Outcome(history, final, sum(r["seconds"] for r in final), chosen, tuning, numbers)
+    return seed_by_seed(job, partial(measure, job, chosen["lr"]), chosen, tuning, numbers)
 
 
 # The elliptic problem: a linear operator, under each boundary condition.

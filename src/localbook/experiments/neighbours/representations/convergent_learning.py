@@ -224,9 +224,8 @@ def run(job: Job) -> Outcome:
             history.append({"module": depth + 1} | {key: _four(of) for key, of in first.items()})
         return row | {key: _four([m[key] for m in modules]) for key in modules[0]}, history
 
-    final, history = seed_by_seed(job, measured)
     used = {rule: chosen[rule] for rule in dict.fromkeys(sides)}
-    return Outcome(history, final, sum(row["seconds"] for row in final), used, tuning)
+    return seed_by_seed(job, measured, used, tuning)
 
 
 CONVERGENT_LEARNING = Experiment(
