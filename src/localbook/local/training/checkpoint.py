@@ -21,16 +21,9 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, Va
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run changes.
+    """What a training run changes; the moving ``average`` of the network is None if there is none.
 
-    Attributes
-    ----------
-    identity : str
-        Says which run it is; a checkpoint of another one is refused.
-    net : nn.Module
-    optimiser : torch.optim.Optimizer
-    average : nn.Module or None
-        The moving average of the network, if there is one.
+    The ``identity`` says which run it is: a checkpoint of another one is refused.
     """
 
     identity: str

@@ -31,15 +31,9 @@ class LostError(TrainingError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train together.
+    """The processes that train together, of which this one's number is ``rank``; number 0 writes.
 
-    Attributes
-    ----------
-    rank : int
-        The number of this one, from 0; number 0 writes.
-    size : int
-    group : dist.ProcessGroup or None
-        Theirs; None if it is that of all processes.
+    The ``group`` is theirs; None if it is that of all processes.
     """
 
     rank: int = 0

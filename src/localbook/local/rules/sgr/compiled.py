@@ -25,10 +25,7 @@ State = dict[str, Tensor]
 class Compiler:
     """Compiles the steps of modules, each when it is taken first and again for other shapes.
 
-    Attributes
-    ----------
-    backend : str
-        Of torch.compile, such as ``"inductor"``.
+    The ``backend`` is one of torch.compile, such as ``"inductor"``.
     """
 
     backend: str
