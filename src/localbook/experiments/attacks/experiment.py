@@ -26,8 +26,6 @@ class AttackSetting:
 
     Attributes
     ----------
-    data : str
-        The image set, unless another is asked for.
     hidden : tuple of int
         Widths of the attacked network's hidden layers.
     epochs, batch_size, lr

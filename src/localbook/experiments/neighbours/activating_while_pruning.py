@@ -69,8 +69,6 @@ class Activating:
     rates : tuple of float
         Candidates of the learning rate; every method chooses by the mean validation accuracy of the
         last half of the cycles.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     network: Literal["mlp", "resnet", "vit"] = "mlp"

@@ -87,8 +87,6 @@ class KanSetting:
         among them, by validation.
     published : tuple of str
         Methods that are trained once more, for 25 epochs of the authors' schedule.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"

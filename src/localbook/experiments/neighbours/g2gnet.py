@@ -91,8 +91,6 @@ class GroupSetting:
         ``every`` is the steps from one rewiring to the next.
     rates : tuple of float
         Candidates of Adam's learning rate, the same for all methods, by validation.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"

@@ -93,8 +93,6 @@ class HourglassSetting:
         The learning rates among which each shape chooses for each task, by validation.
     copies : int
         Noisy copies of the training images, for least squares.
-    images : tuple
-        How many of train, val and test; None for all.
     """
 
     seeds: int = 5

@@ -82,8 +82,6 @@ class HyperSetting:
         Hidden neurons of the primary network, and of the hypernetwork.
     rates : mapping of optimiser to its learning rates
         Among which every method chooses, by validation.
-    images : tuple
-        How many of train, val and test; None for all.
     """
 
     seeds: int

@@ -89,8 +89,6 @@ class QuadraticSetting:
         Neurons of each.
     rates : tuple of float
         The learning rates among which each method chooses at each depth, by validation.
-    images : tuple
-        How many of train, val and test; None for all.
     """
 
     seeds: int

@@ -46,8 +46,6 @@ class Digits:
         ``strong`` is SGR with the largest of the weights; ``untrained`` is not trained at all.
     rates, weights : tuple of float
         Candidates: of all methods, and of SGR's λ.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"

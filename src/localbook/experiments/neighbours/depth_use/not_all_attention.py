@@ -207,8 +207,6 @@ class Trained:
         Candidates of SGR's λ.
     looks : tuple of int
         Epochs after which the stream is looked at; 0 is the untrained network.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"

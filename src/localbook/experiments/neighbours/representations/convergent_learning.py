@@ -54,8 +54,6 @@ class Setting:
         Random rotations, and random clusters.
     units : int
         Of both networks, for each cluster.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"
