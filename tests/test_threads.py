@@ -9,8 +9,7 @@ from localbook import runs
 from localbook.benchmarks import Meter, training
 from localbook.cli import main
 from localbook.errors import ConfigError
-from localbook.experiments import run, setting
-from localbook.experiments.catalogue import EXPERIMENTS
+from localbook.experiments import EXPERIMENTS, run, setting
 from localbook.experiments.harness import changed
 from localbook.threads import Threads, computing
 
