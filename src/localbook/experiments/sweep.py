@@ -9,6 +9,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Setting
 from localbook.experiments.runner import planned, run
+from localbook.files import whole
 from localbook.pool import in_processes, on_cluster
 from localbook.progress import Progress
 
@@ -78,8 +79,8 @@ def sweep(
             (method,) = share["methods"]
             path = paths[method]
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                with whole(path) as partial:
+                    partial.write_text(text, encoding="utf-8")
             done += 1
             bar.at(done, method)
     return list(paths.values())
