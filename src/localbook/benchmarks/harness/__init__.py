@@ -9,6 +9,7 @@ from localbook.benchmarks.harness.record import Benchmark as Benchmark
 from localbook.benchmarks.harness.record import load as load
 from localbook.benchmarks.harness.record import read as read
 from localbook.benchmarks.harness.record import write as write
+from localbook.benchmarks.harness.row import Measure as Measure
 from localbook.benchmarks.harness.row import Row as Row
 from localbook.benchmarks.harness.row import Target as Target
 from localbook.benchmarks.harness.row import by_turns as by_turns
