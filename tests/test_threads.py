@@ -9,8 +9,7 @@ from localbook import runs
 from localbook.benchmarks import Meter, training
 from localbook.cli import main
 from localbook.errors import ConfigError
-from localbook.experiments import run, setting
-from localbook.experiments.catalogue import EXPERIMENTS
+from localbook.experiments import EXPERIMENTS, run, setting
 from localbook.experiments.harness import changed
 from localbook.threads import Threads, computing
 
@@ -121,7 +120,7 @@ def test_the_command_passes_its_option_on(tmp_path):
 
 
 def test_its_benchmark_times_the_command():
-    small = training.measure_threads(Meter(), ("schedule.epochs=1",), rounds=1)
+    small = training.threads.measure_threads(Meter(), ("schedule.epochs=1",), rounds=1)
     row = next(small)
     assert row.what == "one run"
     assert row.target.limit == pytest.approx(1 / 0.95)

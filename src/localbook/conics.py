@@ -48,20 +48,8 @@ def conic_pieces(
     at roots of polynomials of degree at most four; between, curves are graphs. A root too many does
     no harm: so those that are nearly real are used as well, and no split double root is lost.
 
-    Parameters
-    ----------
-    forms : float array, shape (m, 3, 3)
-        Symmetric A_k: the form at x is (1, x)ᵀ A_k (1, x).
-    weights : float array, shape (m,)
-    bias : float
-    box : ((x0, x1), (y0, y1))
-    corners : int
-        A curve across the whole box is drawn with about as many.
-
-    Raises
-    ------
-    GeometryError
-        If the box has no area.
+    Forms (m, 3, 3) are symmetric, A_k at x being (1, x)ᵀ A_k (1, x), with weights (m,). A curve
+    across the whole box ((x0, x1), (y0, y1)) is drawn with about so many ``corners``.
     """
     low, high = np.array(box, dtype=float).T
     if not (low < high).all():

@@ -23,11 +23,7 @@ _MARGIN = 0.25  # how far a slice reaches beyond its three images, in parts of t
 def chain(widths: tuple[int, ...], classes: int, seed: int) -> IsolatedNetwork:
     """Return modules of one linear layer and ReLU each, with linear heads and seeded weights.
 
-    Parameters
-    ----------
-    widths : tuple of int
-        The inputs, then the neurons of each module.
-    classes, seed : int
+    ``widths`` are the inputs, then the neurons of each module.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -178,13 +174,7 @@ def image_plane(
 ) -> tuple[Plane, Box]:
     """Return the plane through three images of different classes, and the box around them.
 
-    The images are drawn from the number alone: the same for all networks.
-
-    Parameters
-    ----------
-    images : ndarray (N, inputs)
-    labels : ndarray (N,)
-    number : int
+    The images (N, inputs) are drawn from the number alone: the same for all networks.
     """
     rng = np.random.default_rng(number)
     classes = rng.choice(np.unique(labels), 3, replace=False)

@@ -21,14 +21,8 @@ def in_processes(
     """Yield each item with its result, as they come, from processes of this machine.
 
     A process that is killed takes down its pool; what had not finished is tried again in a new one.
-
-    Raises
-    ------
-    TrainingError
-        If processes are killed again and again.
-    Exception
-        What a task raises, or an interrupt: what has been yielded stays, what runs ends, and
-        what has not begun is not begun.
+    What a task raises, or an interrupt: what has been yielded stays, what runs ends, and what has
+    not begun is not begun.
     """
     waiting = deque(items)
     for _ in range(_ATTEMPTS):
@@ -59,11 +53,6 @@ def on_cluster(
     """Yield each item with its result, as they come, from the workers of a Dask scheduler.
 
     Dask gives the work of a worker that was killed to another.
-
-    Raises
-    ------
-    ConfigError
-        If Dask is not installed, or no scheduler answers at the address.
     """
     try:
         from distributed import Client

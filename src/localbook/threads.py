@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from localbook.errors import ConfigError
+from localbook.files import whole
 
 FILE = "threads.json"
 _PAYS = 0.95  # of the time that one thread takes
@@ -40,13 +41,7 @@ class Threads:
 
     @classmethod
     def kept(cls, folder: Path, count: int | None, processes: int = 1) -> "Threads":
-        """Return those of the work that is in a folder, which new work is asked for.
-
-        Raises
-        ------
-        ConfigError
-            If another number is asked for than the work was begun with, or the file is damaged.
-        """
+        """Return those of the work in a folder, or new ones; refuse another number than it has."""
         path, asked = folder / FILE, cls.asked(count, processes)
         if not path.exists():
             return asked
@@ -63,8 +58,8 @@ class Threads:
 
     def keep(self, folder: Path) -> None:
         """Write them beside the work that they are for."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        with whole(folder / FILE) as partial:
+            partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     def measured(self, call: Callable[[], object]) -> "Threads":
         """Return one of the two numbers: ``most`` if a call takes clearly less time by them."""

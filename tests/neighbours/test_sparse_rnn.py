@@ -14,7 +14,7 @@ from torch import nn
 from localbook import runs, tropical
 from localbook.errors import ConfigError
 from localbook.experiments import run
-from localbook.experiments.neighbours import depths, properties, random_graph, wired
+from localbook.experiments.neighbours.recurrent import depths, properties, random_graph, wired
 from localbook.neighbours import sparse_rnn as sparse
 
 KINDS = ("barabasi-albert", "watts-strogatz")

@@ -116,7 +116,7 @@ PICTURES = {
         intervals={GAIN: {"digits": (-0.4, 0.3), "photographs": (0.8, 3.2)}},
         baseline=0, margin=0.5,
     ),
-    "ratios": lambda: plots.ratios(RATIOS, margin=0.05),
+    "ratios": lambda: plots.ratios(RATIOS),
     "image_grid": lambda: plots.image_grid(RNG.integers(0, 256, (3, 3, 8, 8), np.uint8), "abc"),
     "image_grid: grey": lambda: plots.image_grid(np.zeros((2, 1, 8, 8), np.uint8), "ab"),
     "accuracy_against_price": lambda: plots.accuracy_against_price(
@@ -149,7 +149,7 @@ PICTURES = {
         PARTS, BOTH, [SQUARE], normals=True
     ),
     "hypersurfaces": lambda: plots.hypersurfaces(
-        {title: {k: v for k, (v, _) in PARTS.items()} for title in ("paper", "reduced")}, [SQUARE]
+        {title: {k: v for k, (v, _) in PARTS.items()} for title in ("paper", "reduced")}
     ),
     "border_diagram": plots.border_diagram,
     "isolation_diagram": plots.isolation_diagram,

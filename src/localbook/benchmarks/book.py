@@ -26,16 +26,7 @@ _AGAIN_LIMIT = 20.0
 def measure(meter: Meter, root: Path | None = None) -> Iterator[Row]:
     """Yield the times of imports beside numpy's, and those of building the book twice.
 
-    Parameters
-    ----------
-    meter : Meter
-    root : Path, optional
-        A git checkout; its last commit is built, in a copy. That of this package by default.
-
-    Raises
-    ------
-    ConfigError
-        If there is no checkout, or the book cannot be built.
+    ``root`` is a git checkout, this package's own by default; its last commit is built, in a copy.
     """
     root = root or checkout()
     if root is None or not (root / ".git").exists():

@@ -1,29 +1,18 @@
 """The benchmarks by name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from localbook.benchmarks import book, geometry, language, multigrid, training
-from localbook.benchmarks.harness import GPU, Benchmark, Meter, Row, gpu_meter
+from localbook.benchmarks.harness import GPU, Benchmark, Measure, Meter, Row, gpu_meter
 from localbook.errors import ConfigError
 from localbook.runs import provenance
 
-BENCHMARKS: dict[str, Callable[[Meter], Iterator[Row]]] = {
+BENCHMARKS: dict[str, Measure] = {
     "book": book.measure,
-    "boundary": geometry.measure_boundary,
     "language": language.measure,
-    "memory": training.measure_memory,
-    "memory-paper": training.measure_paper_scale,
     "multigrid": multigrid.measure,
-    "parallel": training.measure_parallel,
-    "peers": geometry.measure_peers,
-    "profile": training.measure_profile,
-    "reconcile": training.measure_reconcile,
-    "regions": geometry.measure_regions,
-    "second-derivatives": training.measure_second_derivatives,
-    "step-time": training.measure_time,
-    "threads": training.measure_threads,
-    "train": training.measure_train,
-    "zonotope": geometry.measure_zonotope,
+    **geometry.BENCHMARKS,
+    **training.BENCHMARKS,
 }
 
 
@@ -53,7 +42,9 @@ def run(
         If there is no such benchmark, a baseline's library is missing, or there is no GPU for it.
     """
     if name not in BENCHMARKS:
-        raise ConfigError(f"unknown benchmark {name!r}; choose one of {', '.join(BENCHMARKS)}.")
+        raise ConfigError(
+            f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}."
+        )
     meter = meter or (gpu_meter(name) if gpu else Meter())
     rows = []
     for row in BENCHMARKS[name](meter):

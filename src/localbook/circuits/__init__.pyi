@@ -1,5 +1,10 @@
-from .circuit import Circuit
-from .terms import COPY, SAME, SWAP, Box, Term, Wires, broadcast
-from .wiring import Step, Wire
-
-__all__ = ["COPY", "SAME", "SWAP", "Box", "Circuit", "Step", "Term", "Wire", "Wires", "broadcast"]
+from .circuit import Circuit as Circuit
+from .terms import COPY as COPY
+from .terms import SAME as SAME
+from .terms import SWAP as SWAP
+from .terms import Box as Box
+from .terms import Term as Term
+from .terms import Wires as Wires
+from .terms import broadcast as broadcast
+from .wiring import Step as Step
+from .wiring import Wire as Wire

@@ -1,21 +1,14 @@
-from .batches import Augment, DeviceImages
-from .door import SPLITS, check, fetch, known, load
-from .imageset import ImageSet, holdout, limited, only_classes
-from .sequences import Adding, Copying, SequenceTask
-
-__all__ = [
-    "SPLITS",
-    "Adding",
-    "Augment",
-    "Copying",
-    "DeviceImages",
-    "ImageSet",
-    "SequenceTask",
-    "check",
-    "fetch",
-    "holdout",
-    "known",
-    "limited",
-    "load",
-    "only_classes",
-]
+from .batches import Augment as Augment
+from .batches import DeviceImages as DeviceImages
+from .door import SPLITS as SPLITS
+from .door import check as check
+from .door import fetch as fetch
+from .door import known as known
+from .door import load as load
+from .imageset import ImageSet as ImageSet
+from .imageset import holdout as holdout
+from .imageset import limited as limited
+from .imageset import only_classes as only_classes
+from .sequences import Adding as Adding
+from .sequences import Copying as Copying
+from .sequences import SequenceTask as SequenceTask

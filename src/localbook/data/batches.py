@@ -112,6 +112,15 @@ class DeviceImages:
     stats : (mean, std), optional
         Channel statistics used to normalise, in units of [0, 1]; pass those of the train split to
         every other split. Computed from ``data`` when left out.
+
+    Examples
+    --------
+    >>> from localbook import data
+    >>> train = data.DeviceImages(data.load("digits", "train"))
+    >>> val = data.DeviceImages(data.load("digits", "val"), stats=train.stats)
+    >>> x, y = val.at(slice(0, 4))
+    >>> x.shape, y.shape
+    (torch.Size([4, 1, 8, 8]), torch.Size([4]))
     """
 
     def __init__(

@@ -42,14 +42,8 @@ def split_rows(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each split in the published sides laid end to end.
 
-    Of a split that is not published, ``test`` is a fifth and ``val`` a tenth held out of train.
-
-    Parameters
-    ----------
-    sides : mapping of str to int64 array
-        The labels of each published side.
-    splits : sequence of str
-        Those wanted, in storage order.
+    From the labels of each side. Of a split that is not published, ``test`` is a fifth and ``val``
+    a tenth held out of train.
     """
     labels = np.concatenate(list(sides.values()))
     ends = np.cumsum([len(side) for side in sides.values()])

@@ -32,27 +32,11 @@ class Pixels(NamedTuple):
 
 
 def decode(files: Sequence[str], *, centre_crop: int | None = None) -> Pixels:
-    """Decode image files to one array, with a progress bar.
+    """Decode image files to uint8 pixels (N, C, H, W), grey if every file is, with a progress bar.
 
-    Parameters
-    ----------
-    files : sequence of str
-    centre_crop : int, optional
-        Side of the square cut from the middle of each image; without it all images must have the
-        same size.
-
-    Returns
-    -------
-    images : uint8 array, shape (N, C, H, W)
-        Grey (C = 1) only if every file is grey, else colour (C = 3).
-    grey : bool array, shape (N,)
-    notes : list of str
-        How many images had to be changed, and in which way.
-
-    Raises
-    ------
-    DataError
-        Naming the first file that is damaged, of another size, or whose values have no known scale.
+    Without the side of a ``centre_crop`` all images must have the same size. With the pixels come
+    ``grey`` (N,), and notes: how many images had to be changed, and in which way. The first file
+    that is damaged, of another size, or whose values have no known scale is a DataError.
     """
     from tqdm import tqdm
 

@@ -53,11 +53,8 @@ class Layout:
 def survey(folder: Path) -> Layout:
     """Find the images below a folder.
 
-    Raises
-    ------
-    DataError
-        Where the layout is none that is known, the splits have other classes, a class has no
-        image, or a folder or link cannot be followed.
+    A DataError names where the layout is none that is known, the splits have other classes, a class
+    has no image, or a folder or link cannot be followed.
     """
     left: Left = defaultdict(list)
     notes: list[str] = []

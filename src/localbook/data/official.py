@@ -67,13 +67,7 @@ def archives(name: str) -> list[Archive]:
 
 
 def fetch_official(name: str, root: Path) -> None:
-    """Download, verify and unpack a published set below ``root``; what is there already is kept.
-
-    Raises
-    ------
-    DataError
-        Without network, or when a downloaded file does not have its published checksum.
-    """
+    """Download, verify and unpack a published set below ``root``; what is there already is kept."""
     folder = root / OFFICIAL[name].folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     for archive in archives(name):
@@ -110,13 +104,7 @@ def _download(archive: Archive, root: Path, name: str) -> None:
 
 
 def check_official(name: str, root: Path) -> list[str]:
-    """Compare each archive below ``root`` with its checksum; one line for each that is whole.
-
-    Raises
-    ------
-    DataError
-        Naming the first archive that is missing or damaged.
-    """
+    """Compare each archive below ``root`` with its checksum; one line for each that is whole."""
     from torchvision.datasets.utils import check_integrity
 
     lines = []
@@ -150,13 +138,7 @@ def _unpack(archive: Path, root: Path, folder: Path) -> None:
 
 
 def read_official(name: str, split: str, root: Path) -> Arrays:
-    """Read one official split (``train`` or ``test``) from unpacked files.
-
-    Raises
-    ------
-    DataError
-        When the files are missing or damaged.
-    """
+    """Read one official split (``train`` or ``test``) from unpacked files."""
     spec = OFFICIAL[name]
     folder = root / spec.folder
     if not folder.is_dir():

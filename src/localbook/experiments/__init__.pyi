@@ -1,23 +1,14 @@
-from .catalogue import EXPERIMENTS, PROFILES, setting
-from .comparisons import Method
-from .harness import Experiment, Job, Outcome, Samples, Setting, changed, each_seed
-from .parallel import train_parallel
-from .runner import run
-from .sweep import sweep
-
-__all__ = [
-    "EXPERIMENTS",
-    "PROFILES",
-    "Experiment",
-    "Job",
-    "Method",
-    "Outcome",
-    "Samples",
-    "Setting",
-    "changed",
-    "each_seed",
-    "run",
-    "setting",
-    "sweep",
-    "train_parallel",
-]
+from .catalogue import EXPERIMENTS as EXPERIMENTS
+from .catalogue import PROFILES as PROFILES
+from .catalogue import setting as setting
+from .comparisons import Method as Method
+from .harness import Experiment as Experiment
+from .harness import Job as Job
+from .harness import Outcome as Outcome
+from .harness import Samples as Samples
+from .harness import Setting as Setting
+from .harness import changed as changed
+from .harness import each_seed as each_seed
+from .parallel import train_parallel as train_parallel
+from .runner import run as run
+from .sweep import sweep as sweep

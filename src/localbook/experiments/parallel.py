@@ -14,6 +14,7 @@ from localbook import data as images
 from localbook.arrays import Row
 from localbook.data import Augment, DeviceImages
 from localbook.errors import ConfigError
+from localbook.files import whole
 from localbook.local import (
     SGR,
     ConvNet,
@@ -35,17 +36,9 @@ METHODS = ("local", "dgl", "sgr")
 
 @dataclass(frozen=True)
 class ParallelSetting:
-    """One module-parallel training.
+    """One module-parallel training, of SGR with λ = ``weight``.
 
-    Attributes
-    ----------
-    data : str
-        The image set, unless another is asked for.
-    depth : int
-        Of the CIFAR ResNet; 0 for a small network with one convolution a module.
-    schedule : Schedule
-    weight : float
-        λ of SGR.
+    The network is the CIFAR ResNet of a ``depth``; 0 for a small one with one convolution a module.
     """
 
     data: str
@@ -162,8 +155,8 @@ def train_parallel(
                 team, net, rule, train, val, schedule, seed=seed, options=options, on_epoch=_show
             )
     if first:
-        text = json.dumps(trained.history, indent=1)
-        (folder / "history.json").write_text(text, encoding="utf-8")
+        with whole(folder / "history.json") as unfinished:
+            unfinished.write_text(json.dumps(trained.history, indent=1), encoding="utf-8")
     return trained.history if first else []
 
 
@@ -175,8 +168,8 @@ def _cuts(
     if path.exists():
         return tuple(json.loads(path.read_text(encoding="utf-8")))
     cuts = chosen.cuts(modules, data)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(cuts), encoding="utf-8")
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps(cuts), encoding="utf-8")
     return cuts
 
 

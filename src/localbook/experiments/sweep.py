@@ -3,29 +3,15 @@
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from pathlib import Path
 
+from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Setting
 from localbook.experiments.runner import planned, run
+from localbook.files import whole
 from localbook.pool import in_processes, on_cluster
 from localbook.progress import Progress
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What a worker is told: one method of an experiment."""
-
-    experiment: str
-    profile: str
-    setting: Setting | None
-    data: str | None
-    seeds: int | None
-    out: str
-    method: str
-    threads: int | None
-    processes: int
 
 
 def sweep(
@@ -72,50 +58,36 @@ def sweep(
         experiment, profile, setting, data=data, seeds=seeds, methods=methods, out=out,
         resume=resume,
     )  # fmt: skip
-    place = None if data is None else str(data)
-    shares = [
-        _Share(
-            experiment,
-            profile,
-            setting,
-            place,
-            seeds,
-            str(out),
-            job.method,
-            threads,
-            processes=1 if cluster else workers,
-        )
-        for job, path in jobs
-        if not path.exists()
-    ]
+    common: Row = {
+        "experiment": experiment,
+        "profile": profile,
+        "setting": setting,
+        "data": None if data is None else str(data),
+        "seeds": seeds,
+        "out": str(out),
+        "resume": True,
+        "threads": threads,
+        "processes": 1 if cluster else workers,
+    }
+    shares = [common | {"methods": [job.method]} for job, path in jobs if not path.exists()]
     found = on_cluster(_work, shares, cluster) if cluster else in_processes(_work, shares, workers)
     paths = {job.method: path for job, path in jobs}
     with Progress(f"{experiment}, {profile}", len(jobs), "method") as bar:
         done = len(jobs) - len(shares)
         bar.at(done, "recorded before")
         for share, text in found:
-            path = paths[share.method]
+            (method,) = share["methods"]
+            path = paths[method]
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                with whole(path) as partial:
+                    partial.write_text(text, encoding="utf-8")
             done += 1
-            bar.at(done, share.method)
+            bar.at(done, method)
     return list(paths.values())
 
 
-def _work(share: _Share) -> str:
+def _work(share: Row) -> str:
     """Run one method without a display of its own; return the text of its record."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
-        (path,) = run(
-            share.experiment,
-            share.profile,
-            setting=share.setting,
-            data=share.data,
-            seeds=share.seeds,
-            methods=[share.method],
-            out=share.out,
-            resume=True,
-            threads=share.threads,
-            processes=share.processes,
-        )
+        (path,) = run(**share)
     return path.read_text(encoding="utf-8")

@@ -51,7 +51,6 @@ class TicketSetting:
 
     Attributes
     ----------
-    data : str
     seeds : int
     methods : tuple of str
         What each round starts from: see :class:`localbook.tropical.Pruning`.

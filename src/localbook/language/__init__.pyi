@@ -1,5 +1,7 @@
-from .llama import Shape, llama
-from .tokens import Tokenizer
-from .weights import LanguageModel, read, smollm2, smollm2_file
-
-__all__ = ["LanguageModel", "Shape", "Tokenizer", "llama", "read", "smollm2", "smollm2_file"]
+from .llama import Shape as Shape
+from .llama import llama as llama
+from .tokens import Tokenizer as Tokenizer
+from .weights import LanguageModel as LanguageModel
+from .weights import read as read
+from .weights import smollm2 as smollm2
+from .weights import smollm2_file as smollm2_file

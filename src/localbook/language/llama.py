@@ -15,12 +15,8 @@ from localbook.streams import Stream, Sublayer
 class Shape:
     """The numbers of a model of Llama's kind that its weights do not tell.
 
-    Attributes
-    ----------
-    layers, heads, kv_heads : int
-        Heads of queries, and those of keys and values, which several of the former share.
-    theta, eps : float
-        The base of the rotary angles, and what is added under the root of RMSNorm.
+    Several heads of queries share one of the ``kv_heads``, of keys and values; ``theta`` is the
+    base of the rotary angles, and ``eps`` is added under the root of RMSNorm.
     """
 
     layers: int

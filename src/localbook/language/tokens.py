@@ -38,13 +38,7 @@ class Tokenizer:
         self._word = lru_cache(maxsize=65536)(self._merged)
 
     def encode(self, text: str) -> list[int]:
-        """Return the numbers of a text's tokens; special ones are not looked for.
-
-        Raises
-        ------
-        ConfigError
-            If a byte of it is no token.
-        """
+        """Return the numbers of a text's tokens; special ones are not looked for."""
         return [n for word in _WORDS.findall(text) for n in self._word(word)]
 
     def decode(self, numbers: Sequence[int]) -> str:

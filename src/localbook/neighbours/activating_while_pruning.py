@@ -82,18 +82,8 @@ def pruned(
 ) -> list[Tensor]:
     """Return masks with so many weights fewer: those of the lowest scores, in all layers together.
 
-    Parameters
-    ----------
-    masks, scores : sequence of Tensor
-        Which weights are left; of equal scores the first weight goes first.
-    count : int
-    eligible : sequence of bool Tensor, optional
-        These go first; the others only where they are too few.
-
-    Raises
-    ------
-    ConfigError
-        If fewer weights are left, or a score is not a number.
+    Of equal scores the first weight goes first; of weights that are not ``eligible`` one goes only
+    where those are too few.
     """
     left, score = _flat(masks), _flat(scores)
     if not 0 <= count <= int(left.sum()):

@@ -69,12 +69,8 @@ def convolution(stride: int = 1, padding: int = 0, dilation: int = 1) -> Term:
 def attention(**changes: Term) -> Term:
     """Return attention of y tokens to x tokens, both of m numbers, with h heads of k.
 
-    Its learned arrays are Q, K and V (h, k, m) and O (m, h, k).
-
-    Parameters
-    ----------
-    **changes : Term
-        Other terms for some of ``ATTENTION``, by name.
+    Its learned arrays are Q, K and V (h, k, m) and O (m, h, k). Other terms may stand for some of
+    ``ATTENTION``, by name.
     """
     if unknown := changes.keys() - ATTENTION.keys():
         raise ConfigError(f"attention has no {unknown}; choose of {', '.join(ATTENTION)}.")

@@ -41,12 +41,9 @@ def live(layer: Tensor) -> Masks:
 
 
 def correlation(a: Tensor, b: Tensor) -> Floats:
-    """Return C (units of a, units of b), signed; 0 where a unit is dead.
+    """Return C (units of a, units of b), signed, of units' answers to the same samples.
 
-    Parameters
-    ----------
-    a, b : float tensors, shape (N, C) or (N, C, H, W)
-        Of the same samples.
+    Answers are (N, C) or (N, C, H, W); a dead unit's correlations are 0.
     """
     x, y = samples(a), samples(b)
     if len(x) != len(y):
@@ -57,13 +54,7 @@ def correlation(a: Tensor, b: Tensor) -> Floats:
 
 
 def semi_match(a: Tensor, b: Tensor) -> Matching:
-    """Pair each unit of one layer with the unit of another that it correlates with most.
-
-    Parameters
-    ----------
-    a, b : float tensors, shape (N, C) or (N, C, H, W)
-        The second may have another number of units.
-    """
+    """Pair each unit of one layer with the unit of another that it correlates with most."""
     C = correlation(a, b)
     return Matching(torch.from_numpy(C.argmax(axis=1)), torch.from_numpy(C.max(axis=1)))
 
@@ -99,14 +90,9 @@ def rotated(layer: Tensor, Q: ArrayLike) -> Tensor:
 
 
 def turned(C: ArrayLike, own: ArrayLike, Q: ArrayLike) -> Floats:
-    """Return the correlations with a layer that is :func:`rotated`, from those with the layer.
+    """Return the correlations with a layer b that is :func:`rotated` by Q.
 
-    Parameters
-    ----------
-    C : float array, shape (units of a, units of b)
-    own : float array, shape (units of b, units of b)
-        Of b with itself.
-    Q : float array, shape (units of b, units of b)
+    From C (units of a, units of b), those with the layer, and ``own``, those of b with itself.
     """
     q = np.asarray(Q, dtype=float)
     variance = (q * (np.asarray(own) @ q)).sum(axis=0)
@@ -224,14 +210,8 @@ def reassigned(m: Moments, labels: ArrayLike, rng: np.random.Generator) -> Indic
 def within(m: Moments, labels: ArrayLike, *, best_only: bool = False) -> Floats:
     """Return the held-out R² (C,) of each unit from the other layer's units of its cluster.
 
-    It is 0 for a unit whose cluster has none: the mean is all that can be said.
-
-    Parameters
-    ----------
-    m : Moments
-    labels : int array, shape (C,)
-    best_only : bool
-        From the one of them that correlates most.
+    Or with ``best_only`` from the one of them that correlates most. It is 0 for a unit whose
+    cluster has none: the mean is all that can be said.
     """
     of, found = np.asarray(labels), np.zeros(len(m.fit))
     for cluster in np.unique(of):

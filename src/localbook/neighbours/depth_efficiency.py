@@ -28,18 +28,9 @@ RIDGE = 1e-3  # the penalty of maps, as a share of the source's mean variance
 def contributions(states: Sequence[Tensor], at: slice = slice(None)) -> dict[str, Floats]:
     """Return what attention, MLP and layer add, against the stream they add to, for each layer.
 
-    Parameters
-    ----------
-    states : sequence of Tensor, shape (N, T, C)
-        h before and behind each sublayer, as :meth:`localbook.streams.Stream.states` returns them.
-    at : slice
-        Of positions.
-
-    Returns
-    -------
-    dict of ndarray, shape (L,)
-        ``attention``, ``mlp`` and ``layer``: means over tokens of the length added over that of the
-        stream before; ``attention_cosine``, ...: of the angle's cosine, negative where it erases.
+    From :meth:`localbook.streams.Stream.states` (N, T, C), at some positions. ``attention``,
+    ``mlp`` and ``layer`` are means over tokens of the length added over that of the stream before;
+    ``attention_cosine``, ...: of the angle's cosine, negative where it erases.
     """
     found: dict[str, Floats] = {}
     h = [state[:, at] for state in states]
@@ -120,19 +111,10 @@ def depth_score(effects: ArrayLike) -> tuple[Floats, Floats]:
 def puzzles(
     count: int, n: int, hops: int, questions: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return facts of a map f that turns a random ring of n things, in random order.
+    """Return facts of a map f that turns a random ring of n things, in random order, and questions.
 
-    Parameters
-    ----------
-    count, n, hops, questions : int
-        Questions ask for f applied 1 to ``hops`` times, fewer than n, by turns.
-    generator : torch.Generator
-
-    Returns
-    -------
-    x : Tensor, shape (count, n + questions, 2 n + hops)
-        Tokens: one-hot x, then one-hot f(x) or k.
-    y : int64 tensor, shape (count, questions)
+    These ask for f applied 1 to ``hops`` times, fewer than n, by turns. Tokens x, (count, n +
+    questions, 2 n + hops), are one-hot x, then one-hot f(x) or k; answers y are (count, questions).
     """
     if not 0 < hops < n:
         raise ConfigError(f"{hops} hops on a ring of {n}: ask for at least 1, and fewer than n.")
@@ -216,24 +198,11 @@ def stream_of(net: IsolatedNetwork) -> Stream:
 
 @torch.no_grad()
 def stitching(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Floats:
-    """Return how badly affine maps turn one network's states into another's.
+    """Return how badly affine maps turn one network's states into another's, layer by layer.
 
-    Ridge regression fits them on the first half of the tokens, and the other half judges.
-
-    Parameters
-    ----------
-    sources, targets : sequence of Tensor, shape (M, C) and (M, D)
-        Behind each layer, for the same M tokens.
-
-    Returns
-    -------
-    ndarray, shape (layers of the source, layers of the target)
-        Squared errors over the target's variance.
-
-    Raises
-    ------
-    ConfigError
-        If there are fewer than four tokens, or not the same number on both sides.
+    From states (M, C) and (M, D) behind each layer, for the same M tokens, to squared errors over
+    the target's variance, shape (layers of the source, layers of the target). Ridge regression fits
+    the maps on the first half of the tokens, and the other half judges.
     """
     if len({len(part) for part in (*sources, *targets)}) > 1 or len(sources[0]) < 4:
         raise ConfigError("give both networks' states at the same tokens, of which there are four.")

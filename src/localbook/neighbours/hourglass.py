@@ -76,12 +76,6 @@ def network(size: int, shape: Shape, seed: int) -> nn.Sequential:
     """Return a network from ``size`` pixels to as many, with the sigmoid as its last layer.
 
     It starts as torch does; an orthogonal lift is as long as a random one is in the mean.
-
-    Raises
-    ------
-    ConfigError
-        If the skip is narrower than the images, or does not fit them where W_in or W_out is
-        missing.
     """
     if shape.lift not in get_args(Lift) or min(shape.skip, shape.hidden, shape.depth) < 1:
         raise ConfigError(

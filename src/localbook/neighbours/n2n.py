@@ -22,6 +22,7 @@ FACTORS = (0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """What a layer is shrunk to, in the authors' code: a policy that knows nothing halves 5 of 11."""
 
 SMALLEST = 10  # neurons of a layer that is shrunk, there as well
+ROLLOUTS = 5  # N, the students of a step
 
 Actions = Sequence[int] | Indices
 Evaluate = Callable[[Actions], float]
@@ -197,41 +198,26 @@ def reinforce(
     students: int,
     lr: float,
     seed: int,
-    rollouts: int = 5,
     own: bool = True,
     after: Callable[[int], object] = lambda seen: None,
 ) -> tuple[Indices, Floats]:
-    """Train a policy in place by Adam, a step for every N ``rollouts``.
+    """Train a policy in place by Adam, a step for every N students; return all that was tried.
 
-    The baseline b is the mean of all earlier rewards.
-
-    Parameters
-    ----------
-    policy, widths, evaluate
-        With the teacher's hidden widths, and what trains one of its students.
-    students, lr, seed, rollouts, own
-        How many students in all, and as in :func:`surrogate`; the seed is that of the draws.
-    after : callable
-        Called with the number of students so far, after each step.
-
-    Returns
-    -------
-    ndarray (students, L), ndarray (students,)
-        Actions and rewards, in order.
-
-    Raises
-    ------
-    ConfigError
-        If a number is not positive, or the students are no whole number of steps.
+    Those are actions (students, L) and rewards (students,), in order; ``evaluate`` trains a student
+    of a teacher of such widths. The baseline b is the mean of all earlier rewards, and ``own`` is
+    as in :func:`surrogate`. ``after`` is called with the number of students so far, after each
+    step.
     """
-    if min(students, rollouts) < 1 or students % rollouts or not lr > 0:
-        raise ConfigError(f"{students=}, {rollouts=}, {lr=}: give a positive multiple, and a rate.")
+    if students < 1 or students % ROLLOUTS or not lr > 0:
+        raise ConfigError(
+            f"{students=}, {lr=}: give a positive multiple of {ROLLOUTS}, and a rate."
+        )
     optimiser = torch.optim.Adam(policy.parameters(), lr=lr)
     draw = torch.Generator().manual_seed(seed)
     tried: list[Indices] = []
     rewards = np.zeros(0)
-    for step in range(1, students // rollouts + 1):
-        actions = policy.draw(widths, rollouts, draw)
+    for step in range(1, students // ROLLOUTS + 1):
+        actions = policy.draw(widths, ROLLOUTS, draw)
         found = np.array([evaluate(one) for one in actions.tolist()])
         b = float(rewards.mean()) if len(rewards) else 0.0
         optimiser.zero_grad()
@@ -240,7 +226,7 @@ def reinforce(
         optimiser.step()
         tried.append(actions.numpy())
         rewards = np.append(rewards, found)
-        after(step * rollouts)
+        after(step * ROLLOUTS)
     return np.concatenate(tried), rewards
 
 

@@ -132,7 +132,7 @@ def shrink_weights(net: nn.Sequential, beta: float) -> Callable[[int], None]:
 P = 2**31 - 1  # ranks are taken modulo this prime: no rounding, and products fit 64 bits
 
 
-def dimension(widths: Sequence[int], *, quadratic: bool, seed: int = 0) -> tuple[int, int]:
+def dimension(widths: Sequence[int], *, quadratic: bool) -> tuple[int, int]:
     """Return the dimension of what a structure can compute, and its number of parameters.
 
     The functions are polynomials: quadratic neurons without σ, or conventional ones with
@@ -147,7 +147,7 @@ def dimension(widths: Sequence[int], *, quadratic: bool, seed: int = 0) -> tuple
     """
     if len(widths) < 3 or min(widths) < 1 or widths[-1] != 1:
         raise ConfigError(f"widths={tuple(widths)}: give inputs, hidden widths and 1, the output.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sizes = list(pairwise(widths[:-1]))
     count = widths[-2] + 1 + (3 if quadratic else 1) * sum(m * (n + 1) for n, m in sizes)
     h = _with_one(rng.integers(P, size=(count, widths[0])))
@@ -205,24 +205,10 @@ def forms(layer: Quadratic) -> Floats:
 def conic_pieces(net: nn.Sequential, box: Box, *, corners: int = 24) -> ConicPieces:
     """Cut a box along the conics of the neurons of a network (2, m, 1), and along f = 0.
 
-    Parameters
-    ----------
-    net : nn.Sequential
-        :class:`Quadratic`, ReLU, and a linear layer of one output.
-    box : ((x0, x1), (y0, y1))
-    corners : int
-        A curve across the whole box is drawn with about as many.
-
-    Returns
-    -------
-    ConicPieces
-        Cells as ``polygons``, their ``patterns`` (cells, neurons) and the ``piece`` of each; chords
-        (k, 2, 2) of the ``folds`` and of the ``boundary``. Exact up to rounding.
-
-    Raises
-    ------
-    GeometryError
-        If the network is another, or the box has no area.
+    The network is :class:`Quadratic`, ReLU, and a linear layer of one output. A curve across the
+    whole box is drawn with about so many ``corners``. Cells are ``polygons``, with their
+    ``patterns`` (cells, neurons) and the ``piece`` of each; chords (k, 2, 2) those of the ``folds``
+    and of the ``boundary``.
     """
     layer, last = net[0], net[-1]
     if not (isinstance(layer, Quadratic) and isinstance(last, nn.Linear) and len(net) == 3):

@@ -127,16 +127,16 @@ def network(
 
 
 @torch.no_grad()
-def expansion(layers: Sequence[nn.Module], x: Any, *, at_once: int = 4) -> Tensor:
+def expansion(layers: Sequence[nn.Module], x: Any) -> Tensor:
     """Return the terms of order 0, ..., D (D + 1, N, ...) of the sequential stack at x (N, ...).
 
-    All 2^D stacks are run, on ``at_once`` inputs at a time; in float64, as their sums cancel.
+    All 2^D stacks are run, on four inputs at a time; in float64, as their sums cancel.
     """
     D = len(layers)
     if not 1 <= D <= _MOST:
         raise ConfigError(f"{D} layers: an expansion runs 2^D stacks; give 1 to {_MOST} layers.")
     found = []
-    for part in x.split(at_once):
+    for part in x.split(4):
         kept = [part[None]]  # h^R by the size of R: (C(k, |R|), n, ...)
         for layer in layers:
             longer = [h + layer(h.flatten(0, 1)).unflatten(0, h.shape[:2]) for h in kept]

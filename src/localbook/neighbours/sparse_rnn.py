@@ -72,17 +72,10 @@ def encoded(texts: Iterable[str], longest: int) -> Tensor:
 def draw(
     counts: Mapping[str, int], longest: int, seed: int, *, hard: bool = True
 ) -> dict[str, Samples]:
-    """Return splits of different strings, every second one right (class 1).
+    """Return splits of so many different strings each, every second one right (class 1).
 
-    Parameters
-    ----------
-    counts : mapping of split to int
-        Strings, such as ``{"train": 2000, "test": 1000}``.
-    longest : int
-        The most letters.
-    seed : int
-    hard : bool
-        Keep a wrong string only if each of its pairs of neighbours occurs in right ones.
+    They have at most ``longest`` letters. With ``hard`` a wrong string is kept only if each of its
+    pairs of neighbours occurs in right ones.
     """
     half, right = sum(counts.values()) // 2, strings(longest)
     if any(n < 2 or n % 2 for n in counts.values()) or half > len(right):

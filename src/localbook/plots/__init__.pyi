@@ -1,81 +1,42 @@
-from .chapters import (
-    AttackFrame,
-    CircuitPanel,
-    DepthPanel,
-    DualPanel,
-    RegionPanel,
-    accuracy_against_price,
-    attack_panels,
-    before_and_after,
-    border_diagram,
-    boundaries_by_module,
-    boundary,
-    circuits,
-    class_map,
-    contours,
-    curves_and_duals,
-    dependence,
-    graph_and_lift,
-    hull_of_polygons,
-    hypersurface_and_dual,
-    hypersurfaces,
-    isolation_diagram,
-    margins,
-    paths_and_losses,
-    region_panels,
-    similarity_maps,
-    step_timeline,
-    subdivisions,
-    support_direction,
-    update_timeline,
-    zonotope_growth,
-)
-from .charts import image_grid, lines, ratios, seeds
-from .figure import new_figure, show, svg
-from .interactive import Body, slider, turn
-from .style import LOOKS, PALETTE
-
-__all__ = [
-    "LOOKS",
-    "PALETTE",
-    "AttackFrame",
-    "Body",
-    "CircuitPanel",
-    "DepthPanel",
-    "DualPanel",
-    "RegionPanel",
-    "accuracy_against_price",
-    "attack_panels",
-    "before_and_after",
-    "border_diagram",
-    "boundaries_by_module",
-    "boundary",
-    "circuits",
-    "class_map",
-    "contours",
-    "curves_and_duals",
-    "dependence",
-    "graph_and_lift",
-    "hull_of_polygons",
-    "hypersurface_and_dual",
-    "hypersurfaces",
-    "image_grid",
-    "isolation_diagram",
-    "lines",
-    "margins",
-    "new_figure",
-    "paths_and_losses",
-    "ratios",
-    "region_panels",
-    "seeds",
-    "show",
-    "similarity_maps",
-    "slider",
-    "step_timeline",
-    "subdivisions",
-    "support_direction",
-    "svg",
-    "turn",
-    "update_timeline",
-    "zonotope_growth",
-]
+from .chapters import AttackFrame as AttackFrame
+from .chapters import CircuitPanel as CircuitPanel
+from .chapters import DepthPanel as DepthPanel
+from .chapters import DualPanel as DualPanel
+from .chapters import RegionPanel as RegionPanel
+from .chapters import accuracy_against_price as accuracy_against_price
+from .chapters import attack_panels as attack_panels
+from .chapters import before_and_after as before_and_after
+from .chapters import border_diagram as border_diagram
+from .chapters import boundaries_by_module as boundaries_by_module
+from .chapters import boundary as boundary
+from .chapters import circuits as circuits
+from .chapters import class_map as class_map
+from .chapters import contours as contours
+from .chapters import curves_and_duals as curves_and_duals
+from .chapters import dependence as dependence
+from .chapters import graph_and_lift as graph_and_lift
+from .chapters import hull_of_polygons as hull_of_polygons
+from .chapters import hypersurface_and_dual as hypersurface_and_dual
+from .chapters import hypersurfaces as hypersurfaces
+from .chapters import isolation_diagram as isolation_diagram
+from .chapters import margins as margins
+from .chapters import paths_and_losses as paths_and_losses
+from .chapters import region_panels as region_panels
+from .chapters import similarity_maps as similarity_maps
+from .chapters import step_timeline as step_timeline
+from .chapters import subdivisions as subdivisions
+from .chapters import support_direction as support_direction
+from .chapters import update_timeline as update_timeline
+from .chapters import zonotope_growth as zonotope_growth
+from .charts import image_grid as image_grid
+from .charts import lines as lines
+from .charts import ratios as ratios
+from .charts import seeds as seeds
+from .figure import new_figure as new_figure
+from .figure import show as show
+from .figure import svg as svg
+from .interactive import Body as Body
+from .interactive import slider as slider
+from .interactive import turn as turn
+from .style import LOOKS as LOOKS
+from .style import PALETTE as PALETTE

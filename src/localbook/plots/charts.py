@@ -181,17 +181,13 @@ def seeds(
 
 
 @house_style()
-def ratios(
-    panels: Mapping[str, Mapping[str, float | None]], *, baseline: float = 1, margin: float = 0
-) -> Figure:
+def ratios(panels: Mapping[str, Mapping[str, float | None]]) -> Figure:
     """Draw what each name needs beside what is compared with: a bar a name, a panel a measure.
 
     Parameters
     ----------
     panels : mapping of measure to mapping of name to ratio
         A ratio that could not be taken is None and leaves its place empty.
-    baseline, margin : float
-        As those of :func:`lines`.
 
     Raises
     ------
@@ -201,14 +197,14 @@ def ratios(
     figure, grid, names = _rows(panels)
     for axes, rows in zip(grid, panels.values(), strict=True):
         known = {name: ratio for name, ratio in rows.items() if ratio is not None}
-        # A column of numbers on the right, clear of the bars and of the line at the baseline.
-        right = 1.4 * max([baseline, *known.values()])
+        # A column of numbers on the right, clear of the bars and of the line at 1.
+        right = 1.4 * max([1, *known.values()])
         axes.set_xlim(0, right)
         for place, (name, look) in enumerate(names.items()):
             if name in known:
                 axes.barh(place, known[name], color=look.colour, alpha=0.8)
                 axes.text(right, place, f"{known[name]:.2f} ", ha="right", va="center", fontsize=8)
-        _reference(axes.axvline, axes.axvspan, baseline, margin)
+        _reference(axes.axvline, axes.axvspan, 1, 0)
     return figure
 
 

@@ -1,21 +1,12 @@
-from .captions import caption
-from .origin import now, provenance
-from .paired import Difference, by_seed, paired
-from .record import Record
-from .store import load, read, write
-from .tables import compare, table
-
-__all__ = [
-    "Difference",
-    "Record",
-    "by_seed",
-    "caption",
-    "compare",
-    "load",
-    "now",
-    "paired",
-    "provenance",
-    "read",
-    "table",
-    "write",
-]
+from .captions import caption as caption
+from .origin import now as now
+from .origin import provenance as provenance
+from .paired import Difference as Difference
+from .paired import by_seed as by_seed
+from .paired import paired as paired
+from .record import Record as Record
+from .store import load as load
+from .store import read as read
+from .store import write as write
+from .tables import compare as compare
+from .tables import table as table

@@ -107,6 +107,13 @@ def by_seed(record: Record, metric: str) -> dict[int, float]:
     ------
     RecordError
         If a row lacks the number.
+
+    Examples
+    --------
+    >>> from localbook import runs
+    >>> first, *_ = runs.load("gradient-isolation", profile="cpu")
+    >>> list(runs.by_seed(first, "test_accuracy")) == first.seeds
+    True
     """
     found = {row["seed"]: row.get(metric) for row in record.final}
     if not all(isinstance(value, int | float) for value in found.values()):

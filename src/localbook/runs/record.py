@@ -70,13 +70,7 @@ class Record:
 
 
 def from_dict(raw: Any) -> Record:
-    """Check a decoded JSON value against the schema and return it as a record.
-
-    Raises
-    ------
-    RecordError
-        Naming what is missing, unknown or of the wrong type.
-    """
+    """Check a decoded JSON value against the schema and return it as a record."""
     fields = exactly(raw, Record, "record")
     wall = fields["wall_s"]
     return Record(**fields | {"wall_s": float(wall) if isinstance(wall, int) else wall})

@@ -19,21 +19,7 @@ Summary = dict[str, Any]
 def summarise(records: Sequence[Record], metric: str) -> list[Summary]:
     """Return one row for each record: its method and the metric's mean, deviation and count.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    metric : str
-        A key of the rows of ``final`` whose values are numbers.
-
-    Returns
-    -------
-    list of dict
-        Keys ``method``, ``mean``, ``sd`` (of the sample; None for one seed) and ``n``.
-
-    Raises
-    ------
-    RecordError
-        If there is no record, or one lacks the metric.
+    Keys are ``method``, ``mean``, ``sd`` (of the sample; None for one seed) and ``n``.
     """
     if not records:
         raise RecordError("there is no record to compare; run the experiment first.")

@@ -1,194 +1,91 @@
-from .attacks import (
-    Penalty,
-    descent,
-    fgsm,
-    least_weights,
-    pgd,
-    shortened,
-    tropical_attack,
-    weight_change_needed,
-)
-from .dual import (
-    DualDistance,
-    DualPolytope,
-    LiftedZonotopes,
-    class_weights,
-    common_factor,
-    decision_polynomial,
-    dual_distance,
-    dual_distance_at,
-    dual_polytope,
-    paper_branches,
-    quotient,
-    rational,
-    reduced_branches,
-)
-from .hull import minkowski_sum
-from .networks import Plane, ReLUNetwork, from_onnx, from_torch, plane_through
-from .polynomials import (
-    Hypersurface,
-    PolyhedralComplex,
-    RationalPieces,
-    Subdivision,
-    TropicalPolynomial,
-    TropicalRational,
-    dual_subdivision,
-    essential,
-    hypersurface,
-    polyhedral_complex,
-    rational_pieces,
-    variables,
-)
-from .pruning import (
-    Generators,
-    PrunedNetwork,
-    class_blind,
-    class_distribution,
-    class_uniform,
-    fit_rows,
-    fit_weights,
-    generators,
-    keep_neurons,
-    keep_weights,
-    lookahead_costs,
-    neuron_costs,
-    path_costs,
-    penalty_keeping,
-    prune_block,
-    pruning_objective,
-    snip,
-    synflow,
-    weight_costs,
-    without_neurons,
-)
-from .regions import (
-    DecisionBoundary,
-    DecisionPieces,
-    LinearRegions,
-    NearestTie,
-    RegionEstimate,
-    count_regions,
-    decision_boundary,
-    decision_pieces,
-    estimate_regions,
-    linear_regions,
-    nearest_boundary,
-)
-from .tickets import (
-    Pruning,
-    Round,
-    Training,
-    accuracy,
-    initial_network,
-    iterative_pruning,
-    magnitude_masks,
-    masked,
-    ticket_trainer,
-)
-from .tolerance import TOLERANCE, Tolerance
-from .zonotopes import (
-    Zonotope,
-    ZonotopeHull,
-    activation_patterns,
-    exact_vertices,
-    halfspaces,
-    hausdorff,
-    hull_of_zonotopes,
-    most_patterns,
-    reduce_order,
-    sampled_patterns,
-)
-
-__all__ = [
-    "TOLERANCE",
-    "DecisionBoundary",
-    "DecisionPieces",
-    "DualDistance",
-    "DualPolytope",
-    "Generators",
-    "Hypersurface",
-    "LiftedZonotopes",
-    "LinearRegions",
-    "NearestTie",
-    "Penalty",
-    "Plane",
-    "PolyhedralComplex",
-    "PrunedNetwork",
-    "Pruning",
-    "RationalPieces",
-    "ReLUNetwork",
-    "RegionEstimate",
-    "Round",
-    "Subdivision",
-    "Tolerance",
-    "Training",
-    "TropicalPolynomial",
-    "TropicalRational",
-    "Zonotope",
-    "ZonotopeHull",
-    "accuracy",
-    "activation_patterns",
-    "class_blind",
-    "class_distribution",
-    "class_uniform",
-    "class_weights",
-    "common_factor",
-    "count_regions",
-    "decision_boundary",
-    "decision_pieces",
-    "decision_polynomial",
-    "descent",
-    "dual_distance",
-    "dual_distance_at",
-    "dual_polytope",
-    "dual_subdivision",
-    "essential",
-    "estimate_regions",
-    "exact_vertices",
-    "fgsm",
-    "fit_rows",
-    "fit_weights",
-    "from_onnx",
-    "from_torch",
-    "generators",
-    "halfspaces",
-    "hausdorff",
-    "hull_of_zonotopes",
-    "hypersurface",
-    "initial_network",
-    "iterative_pruning",
-    "keep_neurons",
-    "keep_weights",
-    "least_weights",
-    "linear_regions",
-    "lookahead_costs",
-    "magnitude_masks",
-    "masked",
-    "minkowski_sum",
-    "most_patterns",
-    "nearest_boundary",
-    "neuron_costs",
-    "paper_branches",
-    "path_costs",
-    "penalty_keeping",
-    "pgd",
-    "plane_through",
-    "polyhedral_complex",
-    "prune_block",
-    "pruning_objective",
-    "quotient",
-    "rational",
-    "rational_pieces",
-    "reduce_order",
-    "reduced_branches",
-    "sampled_patterns",
-    "shortened",
-    "snip",
-    "synflow",
-    "ticket_trainer",
-    "tropical_attack",
-    "variables",
-    "weight_change_needed",
-    "weight_costs",
-    "without_neurons",
-]
+from .attacks import Penalty as Penalty
+from .attacks import descent as descent
+from .attacks import fgsm as fgsm
+from .attacks import least_weights as least_weights
+from .attacks import pgd as pgd
+from .attacks import shortened as shortened
+from .attacks import tropical_attack as tropical_attack
+from .attacks import weight_change_needed as weight_change_needed
+from .dual import DualDistance as DualDistance
+from .dual import DualPolytope as DualPolytope
+from .dual import LiftedZonotopes as LiftedZonotopes
+from .dual import class_weights as class_weights
+from .dual import common_factor as common_factor
+from .dual import decision_polynomial as decision_polynomial
+from .dual import dual_distance as dual_distance
+from .dual import dual_distance_at as dual_distance_at
+from .dual import dual_polytope as dual_polytope
+from .dual import paper_branches as paper_branches
+from .dual import quotient as quotient
+from .dual import rational as rational
+from .dual import reduced_branches as reduced_branches
+from .hull import minkowski_sum as minkowski_sum
+from .networks import Plane as Plane
+from .networks import ReLUNetwork as ReLUNetwork
+from .networks import from_onnx as from_onnx
+from .networks import from_torch as from_torch
+from .networks import plane_through as plane_through
+from .polynomials import Hypersurface as Hypersurface
+from .polynomials import PolyhedralComplex as PolyhedralComplex
+from .polynomials import RationalPieces as RationalPieces
+from .polynomials import Subdivision as Subdivision
+from .polynomials import TropicalPolynomial as TropicalPolynomial
+from .polynomials import TropicalRational as TropicalRational
+from .polynomials import dual_subdivision as dual_subdivision
+from .polynomials import essential as essential
+from .polynomials import hypersurface as hypersurface
+from .polynomials import polyhedral_complex as polyhedral_complex
+from .polynomials import rational_pieces as rational_pieces
+from .polynomials import variables as variables
+from .pruning import Generators as Generators
+from .pruning import PrunedNetwork as PrunedNetwork
+from .pruning import class_blind as class_blind
+from .pruning import class_distribution as class_distribution
+from .pruning import class_uniform as class_uniform
+from .pruning import fit_rows as fit_rows
+from .pruning import fit_weights as fit_weights
+from .pruning import generators as generators
+from .pruning import keep_neurons as keep_neurons
+from .pruning import keep_weights as keep_weights
+from .pruning import lookahead_costs as lookahead_costs
+from .pruning import neuron_costs as neuron_costs
+from .pruning import path_costs as path_costs
+from .pruning import penalty_keeping as penalty_keeping
+from .pruning import prune_block as prune_block
+from .pruning import pruning_objective as pruning_objective
+from .pruning import snip as snip
+from .pruning import synflow as synflow
+from .pruning import weight_costs as weight_costs
+from .pruning import without_neurons as without_neurons
+from .regions import DecisionBoundary as DecisionBoundary
+from .regions import DecisionPieces as DecisionPieces
+from .regions import LinearRegions as LinearRegions
+from .regions import NearestTie as NearestTie
+from .regions import RegionEstimate as RegionEstimate
+from .regions import count_regions as count_regions
+from .regions import decision_boundary as decision_boundary
+from .regions import decision_pieces as decision_pieces
+from .regions import estimate_regions as estimate_regions
+from .regions import linear_regions as linear_regions
+from .regions import nearest_boundary as nearest_boundary
+from .tickets import Pruning as Pruning
+from .tickets import Round as Round
+from .tickets import Training as Training
+from .tickets import accuracy as accuracy
+from .tickets import initial_network as initial_network
+from .tickets import iterative_pruning as iterative_pruning
+from .tickets import magnitude_masks as magnitude_masks
+from .tickets import masked as masked
+from .tickets import ticket_trainer as ticket_trainer
+from .tolerance import TOLERANCE as TOLERANCE
+from .tolerance import Tolerance as Tolerance
+from .zonotopes import Zonotope as Zonotope
+from .zonotopes import ZonotopeHull as ZonotopeHull
+from .zonotopes import activation_patterns as activation_patterns
+from .zonotopes import exact_vertices as exact_vertices
+from .zonotopes import halfspaces as halfspaces
+from .zonotopes import hausdorff as hausdorff
+from .zonotopes import hull_of_zonotopes as hull_of_zonotopes
+from .zonotopes import most_patterns as most_patterns
+from .zonotopes import reduce_order as reduce_order
+from .zonotopes import sampled_patterns as sampled_patterns

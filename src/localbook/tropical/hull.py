@@ -38,11 +38,6 @@ def extreme_points(points: Floats) -> Indices:
 
     Of repeated points one is kept. In the plane, or if the points span one, the order is
     counter-clockwise (in the basis of ``affine_span``), from the lowest of the leftmost.
-
-    Raises
-    ------
-    GeometryError
-        If rounding decides which points are vertices.
     """
     span = affine_span(points)
     coordinates = span.coordinates

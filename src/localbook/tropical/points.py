@@ -19,23 +19,11 @@ def _generic_line(dimension: int) -> Floats:
 
 
 def same_points(points: Floats, tolerance: float, *, up_to_sign: bool = False) -> Indices:
-    """Label points so that those within ``tolerance`` of one another share a label.
+    """Return for each point (n, d) the index of the one that stands for it and those like it.
 
-    Near points have near projections on any line, so sorting along one generic line leaves few
-    candidates; each is then compared with the first of its run.
-
-    Parameters
-    ----------
-    points : float array, shape (n, d)
-    tolerance : float
-        The largest difference of a coordinate.
-    up_to_sign : bool
-        Whether x and -x count as the same.
-
-    Returns
-    -------
-    int array, shape (n,)
-        For each point the index of the point that stands for it.
+    Alike are points of which no coordinate differs by more than the tolerance, if asked for up to
+    sign. Near points have near projections on any line, so sorting along one
+    generic line leaves few candidates; each is then compared with the first of its run.
     """
     position = points @ _generic_line(points.shape[1])
     if up_to_sign:

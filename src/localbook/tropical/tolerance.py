@@ -44,6 +44,9 @@ class Tolerance:
         rounding.
     settled : float
         An alternation ends when it lowers its objective by less than this times the first value.
+    read, read_single : float
+        A network is read rightly if its scores differ from the model's by at most this times the
+        largest one; the second is for files, which compute in float32.
     """
 
     zero: float = 1e-14
@@ -58,6 +61,8 @@ class Tolerance:
     inactive: float = 2.0**-50
     rounding: float = 2.0**-46
     settled: float = 1e-12
+    read: float = 1e-9
+    read_single: float = 1e-4
 
 
 TOLERANCE = Tolerance()
@@ -66,18 +71,7 @@ TOLERANCE = Tolerance()
 def finite(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Floats:
     """Return a read-only float64 copy of ``value``, refused unless finite and of this shape.
 
-    Parameters
-    ----------
-    value : array_like
-    name : str
-        What to call it in the error.
-    shape : tuple of int or None
-        None stands for any length.
-
-    Raises
-    ------
-    GeometryError
-        If it is not numbers, has another shape, or has NaN or infinite entries.
+    None in the shape stands for any length; ``name`` is what the error calls it.
     """
     try:
         array = np.array(floats(value), order="C")

@@ -11,13 +11,7 @@ RUN_THERE = ("memory", "reconcile", "second-derivatives", "step-time", "train")
 
 
 def gpu_meter(name: str) -> Meter:
-    """Return a meter that reads a GPU's clock.
-
-    Raises
-    ------
-    ConfigError
-        If the benchmark has no part that runs on a GPU, or there is no GPU.
-    """
+    """Return a meter that reads a GPU's clock; refuse a benchmark without a part for a GPU."""
     import torch
 
     if name not in RUN_THERE:
@@ -35,10 +29,7 @@ def gpu_meter(name: str) -> Meter:
 class DeviceClock:
     """Seconds on a GPU's own clock, at which all work given to it before is done.
 
-    Attributes
-    ----------
-    event : callable
-        Makes a new event, such as ``torch.cuda.Event(enable_timing=True)``.
+    ``event`` makes a new event, such as ``torch.cuda.Event(enable_timing=True)``.
     """
 
     event: Callable[[], Any]

@@ -45,13 +45,7 @@ class Benchmark:
 
 
 def from_dict(raw: Any) -> Benchmark:
-    """Check a decoded JSON value against the schema and return it as a benchmark.
-
-    Raises
-    ------
-    RecordError
-        Naming what is missing, unknown or of the wrong type.
-    """
+    """Check a decoded JSON value against the schema and return it as a benchmark."""
     fields = exactly(raw, Benchmark, "benchmark")
     if not isinstance(fields["rows"], list):
         raise RecordError("'rows' must be a list.")

@@ -1,11 +1,12 @@
 """One line of a benchmark: what was measured, beside what, and whether a target is met."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from localbook.benchmarks.harness.meter import Timing
+from localbook.benchmarks.harness.meter import Meter, Timing
 from localbook.errors import RecordError
 
 NOISY = 0.2
@@ -19,11 +20,8 @@ _SUFFIX = {"ms": " ms", "MiB": " MiB"}
 class Target:
     """What a row should reach.
 
-    Attributes
-    ----------
-    kind : {"value", "ratio", "equal"}
-        At most ``limit``; at most ``limit`` times the baseline; equal to the baseline.
-    limit : float
+    By its ``kind`` at most the limit, at most the limit times the baseline ("ratio"), or the
+    baseline.
     """
 
     kind: str
@@ -113,6 +111,10 @@ class Row:
         if self.target.kind == "value":
             return f"≤ {number(self.target.limit)}{_SUFFIX.get(self.unit, '')}"
         return f"≤ {number(self.target.limit)} × baseline"
+
+
+Measure = Callable[[Meter], Iterator[Row]]
+"""A benchmark: yields its rows as they are measured."""
 
 
 def timed(

@@ -20,14 +20,9 @@ _TARGET = Target("ratio", 1.0)
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of a network, twice.
+    """An operation of a network, twice, for inputs of these shapes.
 
-    Attributes
-    ----------
-    own, builtin : callable
-        From the inputs to the output.
-    inputs : tuple of tuple of int
-        Their shapes; by the first one the derivative is taken that is differentiated again.
+    By the first input the derivative is taken that is differentiated again.
     """
 
     own: _Function

@@ -49,15 +49,10 @@ _LIMITS = {  # times back-propagation's step
 
 @dataclass(frozen=True)
 class Case:
-    """A network in four modules, and a batch.
+    """A batch of images (N, 3, H, W), and a network in four modules.
 
-    Attributes
-    ----------
-    cuts : mapping
-        From the shares of memory that suit a rule (:meth:`localbook.local.Rule.shares`) to the
-        network cut by them.
-    x : float tensor, shape (N, 3, H, W)
-    y : int64 tensor, shape (N,)
+    ``cuts`` are from the shares of memory that suit a rule (:meth:`localbook.local.Rule.shares`) to
+    the network cut by them.
     """
 
     cuts: Mapping[tuple[float, ...], IsolatedNetwork]

@@ -25,14 +25,8 @@ _TARGETS = {"one run": Target("ratio", 1 / 0.95), "two runs at once": Target("ra
 def measure_threads(meter: Meter, changes: tuple[str, ...] = (), rounds: int = 3) -> Iterator[Row]:
     """Yield the time of ``localbook run``, start and all, with threads that it chooses itself.
 
-    Parameters
-    ----------
-    meter : Meter
-        Its fixed work is timed while no run is on.
-    changes : tuple of str
-        Fields of the experiment's setting, such as ``"epochs=1"``, for a smaller one.
-    rounds : int
-        Of both ways in turns.
+    Fields may be changed, such as ``"epochs=1"``, for a smaller one. Both ways take ``rounds``
+    turns; the meter's fixed work is timed while no run is on.
     """
     words = [*_RUN, *(word for change in changes for word in ("--set", change))]
     own = _python("-c", "import torch; print(torch.get_num_threads())")

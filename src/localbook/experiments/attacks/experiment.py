@@ -26,8 +26,6 @@ class AttackSetting:
 
     Attributes
     ----------
-    data : str
-        The image set, unless another is asked for.
     hidden : tuple of int
         Widths of the attacked network's hidden layers.
     epochs, batch_size, lr
@@ -76,16 +74,9 @@ def compare_attacks(job: Job) -> Outcome:
         return row, [images]
 
     chosen, tuning = tune(job, setting.candidates[job.method], judge, score="score")
-    final, history = seed_by_seed(job, measure)
     model = network(setting, *_shape(sets["train"]), seed=0)
-    return Outcome(
-        history=history,
-        final=final,
-        wall_s=sum(row["seconds"] for row in final),
-        chosen=chosen,
-        tuning=tuning,
-        parameters=sum(p.numel() for p in model.parameters()),
-    )
+    parameters = sum(p.numel() for p in model.parameters())
+    return seed_by_seed(job, measure, chosen, tuning, parameters)
 
 
 def network(setting: AttackSetting, pixels: int, classes: int, seed: int) -> nn.Sequential:

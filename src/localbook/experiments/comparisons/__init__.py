@@ -1,76 +1,43 @@
 """Learning rules compared on images, at equal tuning."""
 
-from localbook.experiments.comparisons.ablation import (
-    SGR_ABLATION,
-    SGR_SHARES,
-    VARIANTS,
-    shuffled_target,
-    zero_target,
-)
-from localbook.experiments.comparisons.boundaries import BOUNDARIES, geometry
-from localbook.experiments.comparisons.bp_free import BP_FREE_CIFAR10, BP_FREE_DIGITS
-from localbook.experiments.comparisons.compare import compare
-from localbook.experiments.comparisons.deep import (
-    CIFAR10,
-    CIFAR10_DEPTH,
-    CIFAR10_RATES,
-    IMAGENET_RATES,
-    IMAGENET_SUBSET,
-)
-from localbook.experiments.comparisons.isolation import GRADIENT_ISOLATION
-from localbook.experiments.comparisons.regime import (
-    SGR_MODULES,
-    SGR_REGIME,
-    SGR_REGIME_300,
-    SGR_REGIME_4000,
-    SGR_REGIME_45000,
-    SGR_REGIME_DIGITS,
-    SGR_REGIME_VECTORS,
-)
-from localbook.experiments.comparisons.rules import LOSSES, Method
-from localbook.experiments.comparisons.setting import Comparison
-from localbook.experiments.comparisons.slices import (
-    IMAGE_SLICES,
-    boundaries,
-    convolutional,
-    residual,
-    unexplained,
-)
-from localbook.experiments.comparisons.speed import CIFAR10_SPEED, SOURCE, mirrored
+from localbook.experiments.comparisons import ablation, bp_free, deep, isolation, regime
+from localbook.experiments.comparisons.ablation import VARIANTS as VARIANTS
+from localbook.experiments.comparisons.ablation import shuffled_target as shuffled_target
+from localbook.experiments.comparisons.ablation import zero_target as zero_target
+from localbook.experiments.comparisons.boundaries import BOUNDARIES
+from localbook.experiments.comparisons.boundaries import geometry as geometry
+from localbook.experiments.comparisons.compare import compare as compare
+from localbook.experiments.comparisons.rules import LOSSES as LOSSES
+from localbook.experiments.comparisons.rules import Method as Method
+from localbook.experiments.comparisons.setting import Comparison as Comparison
+from localbook.experiments.comparisons.slices import IMAGE_SLICES
+from localbook.experiments.comparisons.slices import boundaries as boundaries
+from localbook.experiments.comparisons.slices import convolutional as convolutional
+from localbook.experiments.comparisons.slices import residual as residual
+from localbook.experiments.comparisons.slices import unexplained as unexplained
+from localbook.experiments.comparisons.speed import CIFAR10_SPEED
+from localbook.experiments.comparisons.speed import SOURCE as SOURCE
+from localbook.experiments.comparisons.speed import mirrored as mirrored
 
-__all__ = [
-    "BOUNDARIES",
-    "BP_FREE_CIFAR10",
-    "BP_FREE_DIGITS",
-    "CIFAR10",
-    "CIFAR10_DEPTH",
-    "CIFAR10_RATES",
-    "CIFAR10_SPEED",
-    "GRADIENT_ISOLATION",
-    "IMAGENET_RATES",
-    "IMAGENET_SUBSET",
-    "IMAGE_SLICES",
-    "LOSSES",
-    "SGR_ABLATION",
-    "SGR_MODULES",
-    "SGR_REGIME",
-    "SGR_REGIME_300",
-    "SGR_REGIME_4000",
-    "SGR_REGIME_45000",
-    "SGR_REGIME_DIGITS",
-    "SGR_REGIME_VECTORS",
-    "SGR_SHARES",
-    "SOURCE",
-    "VARIANTS",
-    "Comparison",
-    "Method",
-    "boundaries",
-    "compare",
-    "convolutional",
-    "geometry",
-    "mirrored",
-    "residual",
-    "shuffled_target",
-    "unexplained",
-    "zero_target",
-]
+EXPERIMENTS = {
+    "gradient-isolation": isolation.GRADIENT_ISOLATION,
+    "sgr-ablation": ablation.SGR_ABLATION,
+    "sgr-modules": regime.SGR_MODULES,
+    "sgr-shares": ablation.SGR_SHARES,
+    "sgr-regime": regime.SGR_REGIME,
+    "sgr-regime-300": regime.SGR_REGIME_300,
+    "sgr-regime-4000": regime.SGR_REGIME_4000,
+    "sgr-regime-45000": regime.SGR_REGIME_45000,
+    "sgr-regime-digits": regime.SGR_REGIME_DIGITS,
+    "sgr-regime-vectors": regime.SGR_REGIME_VECTORS,
+    "bp-free-digits": bp_free.BP_FREE_DIGITS,
+    "bp-free-cifar10": bp_free.BP_FREE_CIFAR10,
+    "cifar10": deep.CIFAR10,
+    "cifar10-depth": deep.CIFAR10_DEPTH,
+    "cifar10-rates": deep.CIFAR10_RATES,
+    "cifar10-speed": CIFAR10_SPEED,
+    "imagenet-subset": deep.IMAGENET_SUBSET,
+    "imagenet-rates": deep.IMAGENET_RATES,
+    "boundaries-by-depth": BOUNDARIES,
+    "image-slices": IMAGE_SLICES,
+}

@@ -38,20 +38,10 @@ def _network(setting: Any, method: str, data: DeviceImages, seed: int) -> Isolat
 def geometry(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
     """Measure what the heads decide on slices through test images, and on the images themselves.
 
-    Parameters
-    ----------
-    net : IsolatedNetwork
-        As :func:`localbook.depths.chain` returns it, in evaluation mode.
-    test : DeviceImages
-    slices : int
-
-    Returns
-    -------
-    dict
-        Means over the slices, a number for each module: ``regions`` and ``pieces`` of the boundary;
-        a number for each module from the second: ``agreement``, the share of the area where it
-        decides as the one before it, and ``same_on_images``, the share of all test images on which
-        it does. ``first_and_last``: the share of the area where these two decide alike.
+    Means over the slices, a number for each module: ``regions`` and ``pieces`` of the boundary;
+    a number for each module from the second: ``agreement``, the share of the area where it
+    decides as the one before it, and ``same_on_images``, the share of all test images on which
+    it does. ``first_and_last``: the share of the area where these two decide alike.
     """
     heads = head_networks(net)
     images = test.at(slice(0, len(test)))[0].flatten(1).double().cpu().numpy()

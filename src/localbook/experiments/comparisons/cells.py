@@ -40,8 +40,6 @@ class Regime:
 
     Attributes
     ----------
-    data : str
-        The image set, unless another is asked for.
     methods : tuple of str
         ``NORM-HEADS_RULE`` or ``NORM-HEADS-MODULES_RULE``: batch, group or none; trained, fixed or
         shared (fixed, one for all); bp, local, auglocal, sid; sgr, zero, shuffled with λ; or plain
@@ -61,8 +59,6 @@ class Regime:
     seeds, tuning_seeds : int
     together : int
         How many seeds' networks are trained side by side: small ones are faster so.
-    images : tuple of int or None
-        At most how many images of train, val and test.
     gain : float or None
         Of Xavier's initial weights, for networks so deep that PyTorch's own would let signals die.
     """

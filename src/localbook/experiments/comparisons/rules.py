@@ -81,13 +81,7 @@ class Method:
 
     @classmethod
     def named(cls, name: str, bp_modules: int = 4) -> "Method":
-        """Return the method of that name.
-
-        Raises
-        ------
-        ConfigError
-            If it has no such form.
-        """
+        """Return the method of that name."""
         if name == "bp":
             return cls("bp", bp_modules)
         parts = _NAME.fullmatch(name)

@@ -22,8 +22,6 @@ class Comparison:
 
     Attributes
     ----------
-    data : str
-        The image set, unless another is asked for.
     model : Model or None
         None where the methods name their networks.
     schedule : Schedule
@@ -40,8 +38,6 @@ class Comparison:
         How long each of several candidates is trained before it is judged on the validation split.
     seeds : int
         How many seeds the chosen candidate is run with.
-    images : tuple of int or None
-        At most how many images of train, val and test, drawn evenly by class; None for all.
     classes : int or None
         How many classes, evenly spaced in the set's order; None for all.
     compute : Compute

@@ -18,14 +18,7 @@ from localbook.local.networks import FixedLinear
 
 
 class Linears(nn.Module):
-    """So many linear layers, each of its own block of features.
-
-    Parameters
-    ----------
-    count, inputs, outputs : int
-        Layers, and the features of each.
-    bias, trained : bool
-    """
+    """So many linear layers, each of its own block of features."""
 
     weight: Tensor
 

@@ -45,13 +45,7 @@ def convolutional(
 ) -> IsolatedNetwork:
     """Return one module of convolutions with stride 2 and a linear layer, and a linear head.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of one image: channels, height, width; both divisible by 2 to the number of convolutions.
-    channels : tuple of int
-        Of the convolutions.
-    classes, seed : int
+    The height and width of an image of this shape (C, H, W) are divisible by 2^len(channels).
     """
     side = 2 ** len(channels)
     inputs = channels[-1] * (shape[1] // side) * (shape[2] // side)
@@ -67,14 +61,11 @@ def convolutional(
 def boundaries(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
     """Compute and check the boundary on planes through test images.
 
-    Returns
-    -------
-    dict
-        ``hidden``, the number of neurons; and lists with one number for each slice: ``segments``,
-        ``pairs`` of classes that meet, ``seconds`` of the processor, ``residual``, the largest
-        difference of two scores that should tie, as a share of the largest score; ``changes``,
-        between how many neighbours in the rows of a grid the class changes, and ``missed``, how
-        many of these changes no segment explains.
+    ``hidden`` neurons; and lists with a number for each slice: ``segments``,
+    ``pairs`` of classes that meet, ``seconds`` of the processor, ``residual``, the largest
+    difference of two scores that should tie, as a share of the largest score; ``changes``,
+    between how many neighbours in the rows of a grid the class changes, and ``missed``, how
+    many of these changes no segment explains.
     """
     images = test.at(slice(0, len(test)))[0].double().cpu()
     network = head_networks(net, tuple(images.shape[1:]))[-1]
@@ -117,19 +108,7 @@ def unexplained(
 ) -> tuple[int, int]:
     """Count the class changes between neighbours in a grid's rows, and those without a segment.
 
-    Parameters
-    ----------
-    network : ReLUNetwork
-    found : DecisionBoundary
-        Without areas of ties.
-    box : ((x0, x1), (y0, y1))
-    count : int
-        Points a side.
-
-    Returns
-    -------
-    changes, missed : int
-        ``missed`` are those between which no segment of the boundary passes.
+    The grid has ``count`` points a side; the boundary no areas of ties.
     """
     x, heights = (np.linspace(*side, count + 2)[1:-1] for side in box)
     changes = missed = 0

@@ -25,13 +25,7 @@ _RULE = by_name({**RULES, "sgr": lambda w, modules: SGR(w, "squared", modules_pe
 
 @dataclass(frozen=True)
 class Airbench:
-    """Its network.
-
-    Attributes
-    ----------
-    width : int
-        Channels of the first group, 64 in the paper.
-    """
+    """Its network; the first group has ``width`` channels, 64 in the paper."""
 
     width: int
 

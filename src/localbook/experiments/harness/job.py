@@ -42,7 +42,8 @@ from localbook.arrays import Row
 class Setting(Protocol):
     """One experiment at one profile: a frozen dataclass, complete enough to run it again.
 
-    On images it has a field ``data`` as well: the image set, unless another is asked for.
+    On images it has a field ``data`` as well: the image set, unless another is asked for; and often
+    ``images``: at most how many of train, val and test, drawn evenly by class, None for all.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

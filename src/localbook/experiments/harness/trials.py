@@ -30,23 +30,12 @@ def tune(
 ) -> tuple[Row, list[Row]]:
     """Return the best candidate, and a row for each with its score.
 
-    Of equals, the one that does least to the network: the smallest λ, then the smallest learning
-    rate, then the first.
+    ``judge`` gives a candidate's score, larger is better, on the validation split and by networks
+    of ``TUNING_SEED``; ``name`` tells a job's several choices apart. Of equals, the one that does
+    least to the network: the smallest λ, then the smallest learning rate, then the first.
 
     A single one needs no judging; one whose training diverges has lost. Both have None for a score:
     none was measured. What an interrupted job has judged is not judged again.
-
-    Parameters
-    ----------
-    job : Job
-    candidates : sequence of dict
-    judge : callable
-        From a candidate to its score, larger is better, on the validation split and by networks of
-        ``TUNING_SEED``.
-    name : str
-        Of this choice, where a job makes several.
-    score : str
-        The key of the score in the rows.
     """
     if len(candidates) == 1:
         return candidates[0], [{"candidate": candidates[0], score: None}]
@@ -90,12 +79,16 @@ def with_threads_that_pay(job: Job, step: Callable[[], Callable[[], object]]) ->
 
 
 def seed_by_seed(
-    job: Job, measure: Callable[[int], tuple[Row, list[Row]]]
-) -> tuple[list[Row], list[Row]]:
-    """Return the final row of every seed, and the history of all; finished seeds are kept.
+    job: Job,
+    measure: Callable[[int], tuple[Row, list[Row]]],
+    chosen: Row | None = None,
+    tuning: Sequence[Row] = (),
+    parameters: int | None = None,
+) -> Outcome:
+    """Measure every seed; return that with what was chosen before. Finished seeds are kept.
 
-    ``measure`` returns both for one seed; the key ``seed`` is added, and ``seconds`` to the final
-    row unless it has that.
+    ``measure`` returns the final row and the history of one seed; the key ``seed`` is added, and
+    ``seconds`` to the final row unless it has that.
     """
 
     def measured(seed: int) -> list[Row]:
@@ -112,17 +105,13 @@ def seed_by_seed(
             final.append(row)
             history += epochs
             bar.at(count)
-    return final, history
+    wall = sum(row["seconds"] for row in final)
+    return Outcome(history, final, wall, chosen or {}, list(tuning), parameters)
 
 
 def each_seed(measure: Callable[[Job, int], tuple[Row, list[Row]]]) -> Callable[[Job], Outcome]:
     """Return the ``run`` of an experiment without tuning, from what measures one seed of a job."""
-
-    def run(job: Job) -> Outcome:
-        final, history = seed_by_seed(job, lambda seed: measure(job, seed))
-        return Outcome(history, final, sum(row["seconds"] for row in final))
-
-    return run
+    return lambda job: seed_by_seed(job, partial(measure, job))
 
 
 def fewer_images(setting: Any, sets: dict[str, ImageSet]) -> dict[str, ImageSet]:

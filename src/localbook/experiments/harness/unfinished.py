@@ -16,13 +16,7 @@ from localbook.files import whole
 
 
 def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
-    """Return the rows of a part of a job: those kept under its name, or else new ones, now kept.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, or belongs to other settings or other data.
-    """
+    """Return the rows of a part of a job: those kept under its name, or else new ones, now kept."""
     path = job.partial / f"{name}.json"
     if path.exists():
         try:
@@ -44,13 +38,7 @@ def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
 
 
 def tensors_once(path: Path, device: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the tensors kept in a file, on a device, or else new ones, now kept.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read.
-    """
+    """Return the tensors kept in a file, on a device, or else new ones, now kept."""
     if not path.exists():
         with whole(path) as partial:
             torch.save(make(), partial)

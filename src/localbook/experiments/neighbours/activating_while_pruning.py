@@ -69,8 +69,6 @@ class Activating:
     rates : tuple of float
         Candidates of the learning rate; every method chooses by the mean validation accuracy of the
         last half of the cycles.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     network: Literal["mlp", "resnet", "vit"] = "mlp"
@@ -154,10 +152,8 @@ def run(job: Job) -> Outcome:
         late = {key: round(fmean(row[key] for row in rows[-LATE:]), 5) for key in keys}
         return late | {"left": rows[-1]["left"], "dense": rows[0]["test_accuracy"]}, rows
 
-    final, history = seed_by_seed(job, measured)
-    wall = sum(row["seconds"] for row in final)
     parameters = sum(w.numel() for w in build(setting.network, 0).parameters())
-    return Outcome(history, final, wall, chosen, tuning, parameters)
+    return seed_by_seed(job, measured, chosen, tuning, parameters)
 
 
 _FEW: dict[str, Any] = {"seeds": 2, "cycles": 3, "p": 0.4, "epochs": 2, "rates": (0.003,)}

@@ -245,17 +245,10 @@ def compared(job: Job) -> Outcome:
         rows = [measured(job, gamma, chosen[gamma], seed) for gamma in setting.gammas]
         return {k: rows[-1][k] for k in ("test_auc", "log_loss")}, rows
 
-    final, history = seed_by_seed(job, measure)
-    sizes = job.sets["test"].sizes
-    net = build(setting, job.method, sizes, candidates[-1]["heads"], 0)
-    return Outcome(
-        history,
-        final,
-        sum(row["seconds"] for row in final),
-        {str(gamma): row for gamma, row in chosen.items()},
-        tuning,
-        sum(p.numel() for p in net.parameters()),
-    )
+    net = build(setting, job.method, job.sets["test"].sizes, candidates[-1]["heads"], 0)
+    count = sum(p.numel() for p in net.parameters())
+    by_gamma = {str(gamma): row for gamma, row in chosen.items()}
+    return seed_by_seed(job, measure, by_gamma, tuning, count)
 
 
 def draw(setting: Fitting, seed: int) -> dict[str, Any]:

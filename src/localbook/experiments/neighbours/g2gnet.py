@@ -91,8 +91,6 @@ class GroupSetting:
         ``every`` is the steps from one rewiring to the next.
     rates : tuple of float
         Candidates of Adam's learning rate, the same for all methods, by validation.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"
@@ -211,9 +209,8 @@ def run(job: Job) -> Outcome:
         return scores | row, rows
 
     chosen, tuning = tune(job, [{"lr": lr} for lr in setting.rates], judged)
-    final, history = seed_by_seed(job, measured)
-    wall = sum(row["seconds"] for row in final)
-    return Outcome(history, final, wall, chosen, tuning, final[0]["active"])
+    outcome = seed_by_seed(job, measured, chosen, tuning)
+    return replace(outcome, parameters=outcome.final[0]["active"])
 
 
 G2GNET = Experiment(

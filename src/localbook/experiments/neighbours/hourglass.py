@@ -93,8 +93,6 @@ class HourglassSetting:
         The learning rates among which each shape chooses for each task, by validation.
     copies : int
         Noisy copies of the training images, for least squares.
-    images : tuple
-        How many of train, val and test; None for all.
     """
 
     seeds: int = 5
@@ -191,8 +189,7 @@ def baselines(job: Job, seed: int) -> tuple[Row, list[Row]]:
 def run(job: Job) -> Outcome:
     """Choose a rate for each shape and task, and train every seed with it."""
     if job.method == "baselines":
-        final, history = seed_by_seed(job, partial(baselines, job))
-        return Outcome(history, final, sum(row["seconds"] for row in final))
+        return seed_by_seed(job, partial(baselines, job))
     size = job.sets["train"].images[0].size
     shapes = [s for s in METHODS[job.method] if s.parameters(size)[0] <= job.setting.most]
     chosen: dict[tuple[str, hourglass.Shape], float] = {}
@@ -223,9 +220,8 @@ def run(job: Job) -> Outcome:
             rows.append(row)
         return {f"{r['task']}_{r['shape']}_{r['lift']}": r["test_psnr"] for r in rows}, rows
 
-    final, history = seed_by_seed(job, measured)
     rates = {f"{name}_{shape}_{shape.lift}": lr for (name, shape), lr in chosen.items()}
-    return Outcome(history, final, sum(row["seconds"] for row in final), rates, tuning)
+    return seed_by_seed(job, measured, rates, tuning)
 
 
 HOURGLASS = Experiment(

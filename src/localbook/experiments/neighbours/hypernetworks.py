@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -81,8 +82,6 @@ class HyperSetting:
         Hidden neurons of the primary network, and of the hypernetwork.
     rates : mapping of optimiser to its learning rates
         Among which every method chooses, by validation.
-    images : tuple
-        How many of train, val and test; None for all.
     """
 
     seeds: int
@@ -228,8 +227,7 @@ def beside(job: Job, seed: int) -> tuple[Row, list[Row]]:
 def run(job: Job) -> Outcome:
     """Choose a rate on the validation split, and train every seed with it."""
     if job.method == "hyperlight":
-        final, history = seed_by_seed(job, lambda seed: beside(job, seed))
-        return Outcome(history, final, sum(row["seconds"] for row in final))
+        return seed_by_seed(job, partial(beside, job))
     way, setting = METHODS[job.method], job.setting
     rates = {"sgd": setting.sgd_rates, "adam": setting.adam_rates}[way.optimiser]
 
@@ -240,16 +238,8 @@ def run(job: Job) -> Outcome:
         return round(float(found), 4) if finite else 0.0
 
     best, tuning = tune(job, [{"lr": lr} for lr in rates], judged)
-    final, history = seed_by_seed(job, lambda seed: measured(job, way, best["lr"], seed))
     count = sum(w.numel() for w in networks(job, way, 0)[0].parameters())
-    return Outcome(
-        history,
-        final,
-        sum(row["seconds"] for row in final),
-        best,
-        tuning,
-        parameters=count,
-    )
+    return seed_by_seed(job, partial(measured, job, way, best["lr"]), best, tuning, count)
 
 
 HYPERNETWORKS = Experiment(

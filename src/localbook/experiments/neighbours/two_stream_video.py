@@ -261,9 +261,7 @@ def compared(job: Job) -> Outcome:
         rows = [measured(job, n, chosen.get(n, {}), seed) for n in sizes]
         return {f"test_accuracy_{row['videos']}": row["test_accuracy"] for row in rows}, rows
 
-    final, history = seed_by_seed(job, measure)
-    found = {str(n): row for n, row in chosen.items()}
-    return Outcome(history, final, sum(row["seconds"] for row in final), found, tuning)
+    return seed_by_seed(job, measure, {str(n): row for n, row in chosen.items()}, tuning)
 
 
 TWO_STREAM = Experiment(

@@ -189,12 +189,7 @@ class AttentionPool(nn.Module):
 
 
 class FixedLinear(nn.Module):
-    """A linear classifier that is not trained.
-
-    Parameters
-    ----------
-    weight : float tensor, shape (classes, C)
-    """
+    """A linear classifier with weights (classes, C) that are not trained."""
 
     weight: Tensor
 

@@ -38,13 +38,8 @@ class Trace:
 class Place:
     """A place between two steps that exactly one value crosses.
 
-    Attributes
-    ----------
-    after : int
-        The index of the last step before it.
-    value : fx.Node
-    name : str
-        The outermost submodule whose output the value is, or else the step's own name.
+    It is behind step number ``after``; its name is the outermost submodule's whose output the value
+    is, or else the step's own.
     """
 
     after: int
@@ -55,13 +50,9 @@ class Place:
 def trace(model: nn.Module) -> Trace:
     """Trace a model by torch.fx, treating submodules that cannot be traced as single steps.
 
-    A submodule is not looked into if its forward pass branches on its input's values, or is
-    another one in train mode than in eval mode: a traced graph would freeze that.
-
-    Raises
-    ------
-    ConfigError
-        If the model's own forward pass cannot be traced; the sentence says where and why.
+    A submodule is not looked into if its forward pass branches on its input's values, or is another
+    one in train mode than in eval mode: a traced graph would freeze that. If the model's own
+    forward pass cannot be traced, the error says where and why.
     """
     opaque: dict[str, str] = {}
     while True:

@@ -55,17 +55,9 @@ class _OnItsWay:
 
 
 class Inbox:
-    """Receives messages whose forms are known beforehand.
+    """Receives messages from a rank, whose forms are known beforehand, in their order.
 
-    Parameters
-    ----------
-    source : int
-        The rank that sends.
-    forms : iterator of Form
-        Of all messages that will come, in their order.
-    ahead : int
-        How many messages are asked for before they are used: the length of the queue.
-    device : torch.device
+    ``ahead`` of them are asked for before they are used: the length of the queue.
     """
 
     def __init__(
@@ -94,13 +86,7 @@ class Inbox:
 
 
 class Outbox:
-    """Sends messages, and waits only while the receiver's queue is full.
-
-    Parameters
-    ----------
-    target : int
-        The rank that receives.
-    """
+    """Sends messages to a rank, and waits only while the receiver's queue is full."""
 
     def __init__(self, target: int) -> None:
         self._target = target

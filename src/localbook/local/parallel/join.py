@@ -101,11 +101,7 @@ def joined(
     DiedError
         When another process has died; the sentence names it.
     """
-    if not dist.is_available():
-        raise ConfigError(
-            "this PyTorch was built without torch.distributed; install one that has it, or train "
-            "in one process with localbook.local.train."
-        )
+    check_distributed()
     if not place and "WORLD_SIZE" not in os.environ:
         raise ConfigError(
             "there are no other processes to train with; start this one with "
@@ -128,6 +124,15 @@ def joined(
             raise DiedError.of(team.blame(error.rank)) from error
     finally:
         dist.destroy_process_group()
+
+
+def check_distributed() -> None:
+    """Refuse a PyTorch that cannot train in several processes."""
+    if not dist.is_available():
+        raise ConfigError(
+            "this PyTorch was built without torch.distributed; install one that has it, or train "
+            "in one process with localbook.local.train."
+        )
 
 
 def _take_time_to_tell() -> None:

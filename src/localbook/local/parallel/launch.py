@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from localbook.arrays import Row
@@ -19,7 +18,7 @@ from localbook.errors import ConfigError, LocalbookError, TrainingError
 from localbook.files import whole
 from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
-from localbook.local.parallel.join import DiedError, joined
+from localbook.local.parallel.join import DiedError, check_distributed, joined
 from localbook.local.parallel.result import Trained, Updates
 from localbook.local.parallel.seat import Options, Seat
 from localbook.local.parallel.setup import check
@@ -87,11 +86,7 @@ def launch(
         When network, data, rule, schedule or checkpoints do not fit, or torch.distributed is
         missing.
     """
-    if not dist.is_available():
-        raise ConfigError(
-            "this PyTorch was built without torch.distributed; install one that has it, or train "
-            "in one process with localbook.local.train."
-        )
+    check_distributed()
     seat = Seat(0, len(net), replicas)
     check(net, rule, schedule, len(net), replicas)
     check_fit(net, data, held_out, schedule, seed)

@@ -12,12 +12,7 @@ from localbook.local.rules import LocalRule, Rule, check_rule
 
 
 def check_local(rule: Rule) -> None:
-    """Refuse a rule that needs more than one module at a time.
-
-    Raises
-    ------
-    ConfigError
-    """
+    """Refuse a rule that needs more than one module at a time."""
     check_rule(rule)
     if not rule.at(0.0).local:
         raise ConfigError(

@@ -11,15 +11,11 @@ from localbook.arrays import Row
 
 @dataclass(frozen=True)
 class Updates:
-    """The updates of one module, in their order.
+    """The updates of one module, in their order: when each began and ended, in seconds since 1970.
 
-    Attributes
-    ----------
-    begin, end : list of float
-        Seconds since 1970: when the update's message was there, and when the weights were changed.
-        Comparable between the processes of one machine. On a GPU, when the work was given to it.
-    used : list of int
-        The number of the message, counted as the sender's updates are.
+    Those are when its message was there, and when the weights were changed, comparable between the
+    processes of one machine; on a GPU, when the work was given to it. ``used`` is the number of the
+    message, counted as the sender's updates are.
     """
 
     begin: list[float] = field(default_factory=list)
@@ -57,15 +53,7 @@ class Trained:
 
 
 def joint(histories: Sequence[Sequence[Row]], images: int) -> list[Row]:
-    """Return one history from those of the modules, first module first.
-
-    Parameters
-    ----------
-    histories : sequence of sequence of dict
-        With ``epoch``, ``loss``, ``accuracy``, ``begin`` and ``end``.
-    images : int
-        In an epoch.
-    """
+    """Return one history from those of the modules, first module first, with an epoch's images."""
     rows = []
     for own in zip(*histories, strict=True):
         # of the last module, which sees an epoch's end last; the first is ahead of it

@@ -39,13 +39,7 @@ class Seat:
 
     @classmethod
     def among(cls, rank: int, processes: int, modules: int) -> "Seat":
-        """Return the seat of a rank when so many processes share the modules.
-
-        Raises
-        ------
-        ConfigError
-            If the processes are not the modules' number or a multiple of it.
-        """
+        """Return the seat of a rank when so many processes share the modules, evenly."""
         if modules > 1 and (processes < modules or processes % modules):
             raise ConfigError(
                 f"{modules} modules need {modules} processes, or a multiple of it to have replicas "

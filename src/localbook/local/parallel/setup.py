@@ -23,13 +23,7 @@ EVAL_BATCH = 512
 
 @dataclass(frozen=True)
 class Images:
-    """What only the processes of module 1 have.
-
-    Attributes
-    ----------
-    data, held_out : DeviceImages
-    classes : int
-    """
+    """What only the processes of module 1 have."""
 
     data: DeviceImages
     held_out: DeviceImages
@@ -38,15 +32,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Plan:
-    """What module 1 tells all processes.
-
-    Attributes
-    ----------
-    images, steps : int
-        To train on, and batches of an epoch.
-    held_out : tuple of int
-        The sizes of the batches that accuracy is measured on.
-    """
+    """What module 1 tells all: the numbers of images, steps, and images in held-out batches."""
 
     images: int
     steps: int

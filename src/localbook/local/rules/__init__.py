@@ -5,52 +5,31 @@ Every rule is a small frozen dataclass that inherits from :class:`Rule` and has 
 one module at a time. Rules that train modules by local losses take any :class:`LocalLoss`.
 """
 
-from localbook.local.networks import dgl_head, with_dgl_heads
-from localbook.local.rules.backprop import BP, CheckpointedBP
-from localbook.local.rules.base import LocalRule, Rule, Signal, check_rule
-from localbook.local.rules.bp_free import BPFreeSGR
-from localbook.local.rules.feedback import DirectFeedbackAlignment, FeedbackAlignment
-from localbook.local.rules.forward_forward import ForwardForward, with_length_norm
-from localbook.local.rules.greedy import Greedy
-from localbook.local.rules.infopro import InfoPro
-from localbook.local.rules.losses import CrossEntropy, EquippedHead, LocalLoss, equip, module_loss
-from localbook.local.rules.noprop import NoProp, NoPropBlock, noprop_network, noprop_posterior
-from localbook.local.rules.plain import PlainLocal
-from localbook.local.rules.predsim import PredSim
-from localbook.local.rules.sgr import DISTANCES, SGR
-from localbook.local.rules.sid import SID
-from localbook.local.rules.targets import mixed, smoothed
-
-__all__ = [
-    "BP",
-    "DISTANCES",
-    "SGR",
-    "SID",
-    "BPFreeSGR",
-    "CheckpointedBP",
-    "CrossEntropy",
-    "DirectFeedbackAlignment",
-    "EquippedHead",
-    "FeedbackAlignment",
-    "ForwardForward",
-    "Greedy",
-    "InfoPro",
-    "LocalLoss",
-    "LocalRule",
-    "NoProp",
-    "NoPropBlock",
-    "PlainLocal",
-    "PredSim",
-    "Rule",
-    "Signal",
-    "check_rule",
-    "dgl_head",
-    "equip",
-    "mixed",
-    "module_loss",
-    "noprop_network",
-    "noprop_posterior",
-    "smoothed",
-    "with_dgl_heads",
-    "with_length_norm",
-]
+from localbook.local.rules.backprop import BP as BP
+from localbook.local.rules.backprop import CheckpointedBP as CheckpointedBP
+from localbook.local.rules.base import LocalRule as LocalRule
+from localbook.local.rules.base import Rule as Rule
+from localbook.local.rules.base import Signal as Signal
+from localbook.local.rules.base import check_rule as check_rule
+from localbook.local.rules.bp_free import BPFreeSGR as BPFreeSGR
+from localbook.local.rules.feedback import DirectFeedbackAlignment as DirectFeedbackAlignment
+from localbook.local.rules.feedback import FeedbackAlignment as FeedbackAlignment
+from localbook.local.rules.forward_forward import ForwardForward as ForwardForward
+from localbook.local.rules.forward_forward import with_length_norm as with_length_norm
+from localbook.local.rules.greedy import Greedy as Greedy
+from localbook.local.rules.infopro import InfoPro as InfoPro
+from localbook.local.rules.losses import CrossEntropy as CrossEntropy
+from localbook.local.rules.losses import LocalLoss as LocalLoss
+from localbook.local.rules.losses import equip as equip
+from localbook.local.rules.losses import module_loss as module_loss
+from localbook.local.rules.noprop import NoProp as NoProp
+from localbook.local.rules.noprop import NoPropBlock as NoPropBlock
+from localbook.local.rules.noprop import noprop_network as noprop_network
+from localbook.local.rules.noprop import noprop_posterior as noprop_posterior
+from localbook.local.rules.plain import PlainLocal as PlainLocal
+from localbook.local.rules.predsim import PredSim as PredSim
+from localbook.local.rules.sgr import DISTANCES as DISTANCES
+from localbook.local.rules.sgr import SGR as SGR
+from localbook.local.rules.sid import SID as SID
+from localbook.local.rules.targets import mixed as mixed
+from localbook.local.rules.targets import smoothed as smoothed

@@ -178,13 +178,7 @@ def _layers(module: nn.Module) -> list[nn.Module]:
 
 @singledispatch
 def pull(layer: nn.Module, x: Tensor, error: Tensor) -> tuple[Tensor, Gradients]:
-    """Return the error at a layer's input x, and the slopes of its parameters, in closed form.
-
-    Raises
-    ------
-    ConfigError
-        If there is no formula for such a layer.
-    """
+    """Return the error at a layer's input x, and the slopes of its parameters, in closed form."""
     raise ConfigError(
         f"BP-free SGR has no closed form for the layer {layer}; it knows linear layers, "
         "convolutions that pad a given number of zeros, BatchNorm, ReLU, Tanh, Flatten and heads "

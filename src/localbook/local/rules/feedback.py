@@ -97,13 +97,7 @@ class DirectFeedbackAlignment(Rule):
 
 
 def layers(modules: Iterable[nn.Module]) -> list[Layer]:
-    """Return the linear and convolution layers of some modules, first to last.
-
-    Raises
-    ------
-    ConfigError
-        If there are other weight matrices, or a convolution does not pad with zeros.
-    """
+    """Return the linear and convolution layers of modules, first to last; refuse other weights."""
     found: list[Layer] = []
     for module in modules:
         for name, part in module.named_modules():

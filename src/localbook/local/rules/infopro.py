@@ -88,15 +88,9 @@ class InfoPro(LocalLoss):
 def class_contrast(projected: Tensor, y: Tensor, temperature: float) -> Tensor:
     """Return the mean over i of the mean over the others j of its class of -log p_i(j), shape ().
 
-    p_i(j) is the softmax, over all j ≠ i, of the cosines of i with them over the temperature. Only
-    samples i that have such a j count; without any the loss is 0. Khosla et al., "Supervised
-    contrastive learning" (2020), equation 2.
-
-    Parameters
-    ----------
-    projected : float tensor, shape (N, D)
-    y : int64 tensor, shape (N,)
-    temperature : float
+    p_i(j) is the softmax, over all j ≠ i, of the cosines of i with them over the temperature, of
+    ``projected`` (N, D). Only samples i that have such a j count; without any the loss is 0. Khosla
+    et al., "Supervised contrastive learning" (2020), equation 2.
     """
     unit = F.normalize(projected, dim=1)
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)

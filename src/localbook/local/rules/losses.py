@@ -75,13 +75,7 @@ def module_loss(loss: LocalLoss, place: tuple[int, int]) -> LocalLoss:
 
 
 class EquippedHead(nn.Module):
-    """A head, and beside its classifier the parts that only a local loss uses.
-
-    Parameters
-    ----------
-    classifier : nn.Module
-    parts : mapping from names to nn.Module
-    """
+    """A head, and beside its classifier the parts, by name, that only a local loss uses."""
 
     def __init__(self, classifier: nn.Module, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -128,13 +122,7 @@ def equip(net: IsolatedNetwork, loss: LocalLoss, example: Tensor, *, seed: int) 
 
 
 def part(head: nn.Module, name: str) -> nn.Module:
-    """Return a head's auxiliary part.
-
-    Raises
-    ------
-    ConfigError
-        If the head does not have it.
-    """
+    """Return a head's auxiliary part."""
     parts: Mapping[str, nn.Module] = getattr(head, "parts", {})
     if name not in parts:
         raise ConfigError(

@@ -65,14 +65,10 @@ class PredSim(LocalLoss):
 
 
 def similarities(features: Tensor) -> Tensor:
-    """Return the adjusted cosine similarities of the samples, shape (N, N).
+    """Return the adjusted cosine similarities (N, N) of features (N, C, H, W), (N, T, C) or (N, C).
 
     Where there are positions and more than three channels, each channel counts by its standard
     deviation over them, as in the authors' code; else every number counts.
-
-    Parameters
-    ----------
-    features : float tensor, shape (N, C, H, W), (N, T, C) or (N, C)
     """
     if features.ndim == 3:
         features = features.transpose(1, 2)

@@ -26,25 +26,16 @@ def smoothed(y: Tensor, classes: int, smoothing: float) -> Tensor:
 
 
 def mixed(x: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Mix each image and its soft target with those at the mirrored place of the batch.
+    """Mix images and soft targets (N, classes) with those at the mirrored place of the batch.
 
-    Parameters
-    ----------
-    x : float tensor, shape (N, ...)
-    targets : float tensor, shape (N, classes)
-    share : float
-        The part that stays. Batches are shuffled, so the mirrored place is as good as a random one.
+    The share is the part that stays. Batches are shuffled, so that place is as good as a random
+    one.
     """
     return share * x + (1 - share) * x.flip(0), share * targets + (1 - share) * targets.flip(0)
 
 
 def one_label(y: Tensor, rule: str) -> None:
-    """Refuse soft targets for a rule that gives each image one class.
-
-    Raises
-    ------
-    ConfigError
-    """
+    """Refuse soft targets for a rule that gives each image one class."""
     if y.is_floating_point():
         raise ConfigError(
             f"{rule} needs one class for each image; train it without label smoothing and mixup."

@@ -26,13 +26,7 @@ _kernels: Any = torch.ops.aten
 
 @dataclass
 class Wanted:
-    """Which gradients backward passes compute.
-
-    Attributes
-    ----------
-    weights : bool
-        Whether those by weights and biases too.
-    """
+    """Whether backward passes compute gradients by weights and biases too."""
 
     weights: bool = True
 

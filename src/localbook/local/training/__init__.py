@@ -1,13 +1,13 @@
 """Training."""
 
 from localbook.local.training import checkpoint as checkpoints
-from localbook.local.training.batches import batches, epoch_seed
+from localbook.local.training.batches import batches
 from localbook.local.training.checks import check_fit
 from localbook.local.training.compute import Compute
 from localbook.local.training.ranks import LostError, Ranks
 from localbook.local.training.schedule import Schedule, optimiser, set_rate
 from localbook.local.training.steps import NotFiniteError, Steps
-from localbook.local.training.trainer import figures, memory_used, train
+from localbook.local.training.trainer import figures, train
 
 __all__ = [
     "Compute",
@@ -19,9 +19,7 @@ __all__ = [
     "batches",
     "check_fit",
     "checkpoints",
-    "epoch_seed",
     "figures",
-    "memory_used",
     "optimiser",
     "set_rate",
     "train",

@@ -21,16 +21,9 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, Va
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run changes.
+    """What a training run changes; the moving ``average`` of the network is None if there is none.
 
-    Attributes
-    ----------
-    identity : str
-        Says which run it is; a checkpoint of another one is refused.
-    net : nn.Module
-    optimiser : torch.optim.Optimizer
-    average : nn.Module or None
-        The moving average of the network, if there is one.
+    The ``identity`` says which run it is: a checkpoint of another one is refused.
     """
 
     identity: str
@@ -70,13 +63,7 @@ class Run:
         return history
 
     def resume(self, path: Path | None) -> list[Row]:
-        """Continue from a checkpoint if there is one; return its history.
-
-        Raises
-        ------
-        ConfigError
-            If it cannot be read, or belongs to another run.
-        """
+        """Continue from a checkpoint if there is one; return its history."""
         if path is None or not path.exists():
             return []
         try:
@@ -100,13 +87,7 @@ class Run:
 
 
 def load_network(path: Path, net: nn.Module) -> None:
-    """Load the network of a checkpoint, whatever run it belongs to.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or its network is of another form.
-    """
+    """Load the network of a checkpoint, whatever run it belongs to."""
     device = next(net.parameters()).device
     try:
         state = torch.load(path, map_location=device, weights_only=True)["net"]

@@ -121,16 +121,7 @@ def _compiled(module: nn.Module, backend: str) -> nn.Module:
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Return the context in which a rule computes in ``dtype`` where that is safe.
 
-    Parameters
-    ----------
-    device : torch.device
-    dtype : torch.dtype
-        ``torch.bfloat16``; float16 would need its gradients scaled.
-
-    Raises
-    ------
-    ConfigError
-        If the device has no autocast, or not for this dtype.
+    That is bfloat16: float16 would need its gradients scaled.
     """
     if not torch.amp.is_autocast_available(device.type):
         raise ConfigError(f"the device '{device}' has no autocast; train in float32 instead.")

@@ -31,15 +31,9 @@ class LostError(TrainingError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train together.
+    """The processes that train together, of which this one's number is ``rank``; number 0 writes.
 
-    Attributes
-    ----------
-    rank : int
-        The number of this one, from 0; number 0 writes.
-    size : int
-    group : dist.ProcessGroup or None
-        Theirs; None if it is that of all processes.
+    The ``group`` is theirs; None if it is that of all processes.
     """
 
     rank: int = 0
@@ -58,12 +52,7 @@ class Ranks:
         return batch.chunk(self.size)[self.rank]
 
     def check_batch(self, size: int) -> None:
-        """Refuse a batch that cannot be shared out evenly.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Refuse a batch that cannot be shared out evenly."""
         if size % self.size:
             raise ConfigError(
                 f"batch_size={size} cannot be shared evenly by {self.size} processes; "
@@ -93,12 +82,7 @@ class Ranks:
             tensor.detach().copy_(dense)
 
     def check_same(self, number: int, what: str) -> None:
-        """Refuse to go on when the processes do not agree on a number.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Refuse to go on when the processes do not agree on a number."""
         if self.size == 1:
             return
         found: list[int | None] = [None] * self.size

@@ -70,19 +70,9 @@ class Steps:
     def epoch(
         self, epoch: int, batches: Iterable[Batch], gradients: Callable[[Batch], Tensor]
     ) -> Tensor:
-        """Take an epoch's steps; return the mean loss of each module, shape (L,).
+        """Take the steps of an epoch, from 1; return the mean loss of each module, shape (L,).
 
-        Parameters
-        ----------
-        epoch : int
-            From 1.
-        batches : iterable
-        gradients : callable
-            Adds a batch's gradients to ``.grad`` and returns the modules' losses (L,).
-
-        Raises
-        ------
-        NotFiniteError
+        ``gradients`` adds a batch's gradients to ``.grad`` and returns the modules' losses (L,).
         """
         device = next(self.net.parameters()).device
         total = torch.zeros(len(self.net), device=device)

@@ -1,59 +1,32 @@
 """Pictures that explain one idea each, by the chapter that they were made for."""
 
-from localbook.plots.chapters.attacks import AttackFrame, attack_panels
-from localbook.plots.chapters.circuits import CircuitPanel, circuits
-from localbook.plots.chapters.compared import accuracy_against_price
-from localbook.plots.chapters.convergence import paths_and_losses
-from localbook.plots.chapters.dependence import dependence
-from localbook.plots.chapters.depths import DepthPanel, boundaries_by_module
-from localbook.plots.chapters.duals import hypersurface_and_dual, hypersurfaces
-from localbook.plots.chapters.isolation import border_diagram, isolation_diagram
-from localbook.plots.chapters.polynomials import (
-    DualPanel,
-    curves_and_duals,
-    graph_and_lift,
-    subdivisions,
-)
-from localbook.plots.chapters.pruning import before_and_after, margins
-from localbook.plots.chapters.regions import RegionPanel, boundary, class_map, region_panels
-from localbook.plots.chapters.sgr import contours
-from localbook.plots.chapters.similarity import similarity_maps
-from localbook.plots.chapters.timelines import step_timeline, update_timeline
-from localbook.plots.chapters.zonotopes import (
-    hull_of_polygons,
-    support_direction,
-    zonotope_growth,
-)
-
-__all__ = [
-    "AttackFrame",
-    "CircuitPanel",
-    "DepthPanel",
-    "DualPanel",
-    "RegionPanel",
-    "accuracy_against_price",
-    "attack_panels",
-    "before_and_after",
-    "border_diagram",
-    "boundaries_by_module",
-    "boundary",
-    "circuits",
-    "class_map",
-    "contours",
-    "curves_and_duals",
-    "dependence",
-    "graph_and_lift",
-    "hull_of_polygons",
-    "hypersurface_and_dual",
-    "hypersurfaces",
-    "isolation_diagram",
-    "margins",
-    "paths_and_losses",
-    "region_panels",
-    "similarity_maps",
-    "step_timeline",
-    "subdivisions",
-    "support_direction",
-    "update_timeline",
-    "zonotope_growth",
-]
+from localbook.plots.chapters.attacks import AttackFrame as AttackFrame
+from localbook.plots.chapters.attacks import attack_panels as attack_panels
+from localbook.plots.chapters.circuits import CircuitPanel as CircuitPanel
+from localbook.plots.chapters.circuits import circuits as circuits
+from localbook.plots.chapters.compared import accuracy_against_price as accuracy_against_price
+from localbook.plots.chapters.convergence import paths_and_losses as paths_and_losses
+from localbook.plots.chapters.dependence import dependence as dependence
+from localbook.plots.chapters.depths import DepthPanel as DepthPanel
+from localbook.plots.chapters.depths import boundaries_by_module as boundaries_by_module
+from localbook.plots.chapters.duals import hypersurface_and_dual as hypersurface_and_dual
+from localbook.plots.chapters.duals import hypersurfaces as hypersurfaces
+from localbook.plots.chapters.isolation import border_diagram as border_diagram
+from localbook.plots.chapters.isolation import isolation_diagram as isolation_diagram
+from localbook.plots.chapters.polynomials import DualPanel as DualPanel
+from localbook.plots.chapters.polynomials import curves_and_duals as curves_and_duals
+from localbook.plots.chapters.polynomials import graph_and_lift as graph_and_lift
+from localbook.plots.chapters.polynomials import subdivisions as subdivisions
+from localbook.plots.chapters.pruning import before_and_after as before_and_after
+from localbook.plots.chapters.pruning import margins as margins
+from localbook.plots.chapters.regions import RegionPanel as RegionPanel
+from localbook.plots.chapters.regions import boundary as boundary
+from localbook.plots.chapters.regions import class_map as class_map
+from localbook.plots.chapters.regions import region_panels as region_panels
+from localbook.plots.chapters.sgr import contours as contours
+from localbook.plots.chapters.similarity import similarity_maps as similarity_maps
+from localbook.plots.chapters.timelines import step_timeline as step_timeline
+from localbook.plots.chapters.timelines import update_timeline as update_timeline
+from localbook.plots.chapters.zonotopes import hull_of_polygons as hull_of_polygons
+from localbook.plots.chapters.zonotopes import support_direction as support_direction
+from localbook.plots.chapters.zonotopes import zonotope_growth as zonotope_growth

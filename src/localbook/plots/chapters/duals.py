@@ -26,9 +26,7 @@ _STRONG = [(PALETTE[name], 2.4, "-") for name in ("vermilion", "green", "purple"
 
 
 @house_style()
-def hypersurfaces(
-    panels: Mapping[str, Mapping[str, Floats]], areas: Sequence[Floats] = ()
-) -> Figure:
+def hypersurfaces(panels: Mapping[str, Mapping[str, Floats]]) -> Figure:
     """Draw planar hypersurfaces side by side, each in parts.
 
     Parameters
@@ -36,13 +34,11 @@ def hypersurfaces(
     panels : mapping of str to mapping of str to float array, shape (m, 2, 2)
         For each title the segments of every labelled part; the first part is drawn thin and
         dashed, the others thick. All panels have the same parts.
-    areas : sequence of float array, shape (k, 2)
-        Polygons, drawn in each panel, in which two classes tie.
     """
     figure = new_figure(6.4, 3.7)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, parts) in zip(grid, panels.items(), strict=True):
-        _inputs(axes, title, parts, areas)
+        _inputs(axes, title, parts)
     legend_below(figure)
     return figure
 
@@ -84,7 +80,9 @@ def hypersurface_and_dual(
     return figure
 
 
-def _inputs(axes: Axes, title: str, parts: Mapping[str, Floats], areas: Sequence[Floats]) -> None:
+def _inputs(
+    axes: Axes, title: str, parts: Mapping[str, Floats], areas: Sequence[Floats] = ()
+) -> None:
     if len(areas):
         fill = (PALETTE["ochre"], 0.45)
         axes.add_patch(PathPatch(closed(areas), fc=fill, ec="none", label="area of ties"))

@@ -14,22 +14,10 @@ _STYLE = "stroke-linejoin: round; stroke-linecap: butt"  # what matplotlib sets 
 
 
 def stack(drawings: Sequence[str], start: int) -> ET.Element:
-    """Return one ``<svg>`` with a ``<g class="lb-frame">`` for each drawing, one of them shown.
+    """Return one ``<svg>`` with a ``<g class="lb-frame">`` a drawing, that of ``start`` shown.
 
-    Definitions (glyphs, clips, markers) and whatever else two frames draw alike, such as axes and
-    ticks, are written once and referred to.
-
-    Parameters
-    ----------
-    drawings : sequence of str
-        ``<svg>`` elements from :func:`localbook.plots.figure.drawing`, all with one salt.
-    start : int
-        The frame to show.
-
-    Raises
-    ------
-    ConfigError
-        If the drawings are not all of one size.
+    The drawings are of one size and have one salt. Definitions (glyphs, clips, markers) and
+    whatever else two frames draw alike, such as axes and ticks, are written once and referred to.
     """
     roots = [_bare(ET.XML(drawing)) for drawing in drawings]
     if len({root.get("viewBox") for root in roots}) > 1:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 
+_HALVINGS = 20  # of the way back to the input
+
 
 def fgsm(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     """Return the perturbation of one whole step along the sign of the gradient.
@@ -120,7 +122,7 @@ def descent(
     return shortened(model, x, y, eta)
 
 
-def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor, *, halvings: int = 20) -> Tensor:
+def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor) -> Tensor:
     """Return each perturbation moved back towards its input, as far as the class stays wrong.
 
     By bisection, which finds one place where the line crosses the boundary, not always the first.
@@ -131,7 +133,6 @@ def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor, *, halvings: 
         See :func:`fgsm`.
     eta : Tensor
         Perturbations of ``x``.
-    halvings : int
 
     Returns
     -------
@@ -153,7 +154,7 @@ def shortened(model: nn.Module, x: Tensor, y: Tensor, eta: Tensor, *, halvings: 
     right_at = torch.zeros(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
     wrong_at = torch.ones_like(right_at)
     found = wrong(wrong_at)
-    for _ in range(halvings):
+    for _ in range(_HALVINGS):
         middle = (right_at + wrong_at) / 2
         hit = wrong(middle)
         wrong_at = torch.where(hit, middle, wrong_at)

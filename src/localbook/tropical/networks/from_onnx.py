@@ -9,8 +9,7 @@ import numpy as np
 from localbook.errors import ConfigError
 from localbook.tropical.networks.from_torch import from_torch
 from localbook.tropical.networks.network import ReLUNetwork
-
-_SAME = 1e-4  # of the largest score: the file computes in float32
+from localbook.tropical.tolerance import TOLERANCE
 
 
 def from_onnx(file: str | os.PathLike[str]) -> ReLUNetwork:
@@ -88,7 +87,7 @@ def _compare(network: ReLUNetwork, model: Any, given: Any, shape: list[int]) -> 
             scores = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
             expected = np.exp(expected) if last == "LogSoftmax" else expected
         if len(expected) != len(scores) or not np.allclose(
-            scores, expected, rtol=0, atol=_SAME * np.abs(expected).max()
+            scores, expected, rtol=0, atol=TOLERANCE.read_single * np.abs(expected).max()
         ):
             raise ConfigError(
                 "the network computes something else than ONNX's reference on random inputs: an "

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from localbook.errors import ConfigError
 from localbook.tropical.networks.network import ReLUNetwork
-
-_SAME = 1e-9  # of the largest score: how far a network may be from the model it was read from
+from localbook.tropical.tolerance import TOLERANCE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -158,7 +157,8 @@ def _compare(trace: "Trace", model: "nn.Module", shape: tuple[int, ...]) -> None
     try:
         with torch.no_grad():
             scores = _scores(model, points)
-        same = bool((torch.abs(scores - read) <= _SAME * scores.abs().max()).all())
+        apart = torch.abs(scores - read)
+        same = bool((apart <= TOLERANCE.read * scores.abs().max()).all())
     except (AttributeError, RuntimeError, TypeError, ValueError):
         same = False
     if not same:

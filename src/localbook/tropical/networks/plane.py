@@ -107,16 +107,7 @@ class Window:
 
 
 def window(box: Box, network: ReLUNetwork) -> tuple[Window, ReLUNetwork]:
-    """Check a box and return it with the network seen from the square [-1, 1]^2.
-
-    Raises
-    ------
-    ConfigError
-        If the box is not ((x0, x1), (y0, y1)) with finite numbers, or the network does not take
-        two inputs.
-    GeometryError
-        If the box has no area.
-    """
+    """Check a box, finite and with an area, and return it with the network seen from [-1, 1]^2."""
     sides = np.asarray(box, dtype=np.float64)
     if sides.shape != (2, 2) or not np.isfinite(sides).all():
         raise ConfigError(f"the box {box} must be ((x0, x1), (y0, y1)) with finite numbers.")

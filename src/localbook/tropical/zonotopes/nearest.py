@@ -44,20 +44,10 @@ def nearest_points(points: Floats, generators: Floats, shift: Floats) -> Floats:
 def _nearest_to_origin(
     farthest: Callable[[Floats], Floats], size: float, direction: Floats
 ) -> Floats:
-    """Return the point of a convex set that is nearest to 0, by Wolfe's algorithm [1]_.
+    """Return the point of a convex set that is nearest to 0, by Wolfe's algorithm (1976).
 
-    Parameters
-    ----------
-    farthest : callable
-        Gives a point of the set that is farthest in a direction.
-    size : float
-        A bound on the diameter of the set.
-    direction : float array, shape (d,)
-        Where to look first.
-
-    References
-    ----------
-    .. [1] P. Wolfe, "Finding the nearest point in a polytope", 1976.
+    ``farthest`` gives a point of the set that is farthest in a direction, ``size`` bounds its
+    diameter, and ``direction`` (d,) is where to look first.
     """
     corral = farthest(direction)[None]
     weights = np.ones(1)

@@ -27,14 +27,11 @@ _BLOCK = 2**17  # products held at once, few enough for the processor's cache
 def sum_of_determinants(vectors: Floats) -> float:
     """Return Σ |det(g_i : i ∈ S)| over the d-subsets S of vectors, shape (p, d), d ≥ 1.
 
-    This is the volume of Σ [0, 1]·g_i [1]_. What is fastest is told by the numbers of determinants
-    and products: all determinants at once; by pairs, see ``_by_pairs``; or, for many vectors, each
-    in turn. A determinant is the length of one of its vectors times that of the projections of the
-    others along it, so a vector leaves a sum in R^{d-1}, where in the plane a sort is enough.
-
-    References
-    ----------
-    .. [1] G. C. Shephard, "Combinatorial properties of associated zonotopes", 1974, equation (57).
+    This is the volume of Σ [0, 1]·g_i (Shephard 1974, equation 57). What is fastest is told by the
+    numbers of determinants and products: all determinants at once; by pairs, see ``_by_pairs``; or,
+    for many vectors, each in turn. A determinant is the length of one of its vectors times that of
+    the projections of the others along it, so a vector leaves a sum in R^{d-1}, where in the plane
+    a sort is enough.
     """
     count, rank = vectors.shape
     subsets, rests = comb(count, rank), comb(count, max(rank - 2, 0))

@@ -1,7 +1,14 @@
 """Degeneracy: ranks, modules, and what modules' own heads value."""
 
-from localbook.experiments.neighbours.degeneracy.digits import DIGITS
-from localbook.experiments.neighbours.degeneracy.modules import MODULES, halves, side_by_side, views
-from localbook.experiments.neighbours.degeneracy.ranks import PLANTED, RANKS, planted
+from localbook.experiments.neighbours.degeneracy import digits, modules, ranks
+from localbook.experiments.neighbours.degeneracy.modules import halves as halves
+from localbook.experiments.neighbours.degeneracy.modules import side_by_side as side_by_side
+from localbook.experiments.neighbours.degeneracy.modules import views as views
+from localbook.experiments.neighbours.degeneracy.ranks import PLANTED as PLANTED
+from localbook.experiments.neighbours.degeneracy.ranks import planted as planted
 
-__all__ = ["DIGITS", "MODULES", "PLANTED", "RANKS", "halves", "planted", "side_by_side", "views"]
+EXPERIMENTS = {
+    "degeneracy": ranks.RANKS,
+    "degeneracy-digits": digits.DIGITS,
+    "degeneracy-modules": modules.MODULES,
+}

@@ -46,8 +46,6 @@ class Digits:
         ``strong`` is SGR with the largest of the weights; ``untrained`` is not trained at all.
     rates, weights : tuple of float
         Candidates: of all methods, and of SGR's λ.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"
@@ -106,8 +104,7 @@ def digits(job: Job) -> Outcome:
         row |= {"heads": last.get("accuracy"), "discord": last.get("discord")}
         return row, looked(net, x.double(), new.double(), y, seed)
 
-    final, history = seed_by_seed(job, measured)
-    return Outcome(history, final, sum(row["seconds"] for row in final), chosen, tuning)
+    return seed_by_seed(job, measured, chosen, tuning)
 
 
 def looked(net: IsolatedNetwork, x: Tensor, new: Tensor, y: Tensor, seed: int) -> list[Row]:

@@ -1,19 +1,14 @@
 """What depth is used for: sublayers that are dropped, and layers that are skipped one by one."""
 
-from localbook.experiments.neighbours.depth_use.depth_efficiency import DEPTH_EFFICIENCY
-from localbook.experiments.neighbours.depth_use.depth_efficiency_smollm2 import (
-    DEPTH_EFFICIENCY_SMOLLM2,
-)
-from localbook.experiments.neighbours.depth_use.not_all_attention import (
-    DIGITS as NOT_ALL_ATTENTION,
-)
-from localbook.experiments.neighbours.depth_use.not_all_attention import (
-    SMOLLM2 as NOT_ALL_ATTENTION_SMOLLM2,
+from localbook.experiments.neighbours.depth_use import (
+    depth_efficiency,
+    depth_efficiency_smollm2,
+    not_all_attention,
 )
 
-__all__ = [
-    "DEPTH_EFFICIENCY",
-    "DEPTH_EFFICIENCY_SMOLLM2",
-    "NOT_ALL_ATTENTION",
-    "NOT_ALL_ATTENTION_SMOLLM2",
-]
+EXPERIMENTS = {
+    "depth-efficiency": depth_efficiency.DEPTH_EFFICIENCY,
+    "depth-efficiency-smollm2": depth_efficiency_smollm2.DEPTH_EFFICIENCY_SMOLLM2,
+    "not-all-attention": not_all_attention.DIGITS,
+    "not-all-attention-smollm2": not_all_attention.SMOLLM2,
+}

@@ -3,4 +3,4 @@
 from localbook.experiments.neighbours.n2n.searches import N2N
 from localbook.experiments.neighbours.n2n.students import N2N_STUDENTS
 
-__all__ = ["N2N", "N2N_STUDENTS"]
+EXPERIMENTS = {"n2n": N2N, "n2n-students": N2N_STUDENTS}

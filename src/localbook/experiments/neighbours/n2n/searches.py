@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -297,10 +297,8 @@ def run(job: Job) -> Outcome:
 
     chosen, tuning = tune(job, candidates, judged, score="share_of_optimum")
     how = chosen | {"pretraining": setting.pretraining}
-    final, history = seed_by_seed(
-        job, lambda seed: searched(search, tables, seed, setting.looks, how)
-    )
-    return Outcome(history, final, sum(row["seconds"] for row in final), chosen, tuning)
+    measured = partial(searched, search, tables, looks=setting.looks, how=how)
+    return seed_by_seed(job, measured, chosen, tuning)
 
 
 N2N = Experiment(

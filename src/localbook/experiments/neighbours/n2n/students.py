@@ -52,8 +52,6 @@ class StudentsSetting:
         Candidates of the students' learning rate, by validation of a few students.
     spare : int
         Training images that join those of validation.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"

@@ -154,9 +154,7 @@ def run(job: Job) -> Outcome:
         return round(found[-1], 4)
 
     best, tuning = tune(job, [{"lr": lr} for lr in s.rates], judged)
-    final, history = seed_by_seed(job, partial(measured, job, best["lr"]))
-    wall = sum(row["seconds"] for row in final)
-    return Outcome(history, final, wall, chosen=best, tuning=tuning)
+    return seed_by_seed(job, partial(measured, job, best["lr"]), best, tuning)
 
 
 SPARSE_RNN = Experiment(

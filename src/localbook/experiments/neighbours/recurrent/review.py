@@ -329,10 +329,11 @@ def run_plain(job: Job) -> Outcome:
         score="val_score",
     )
     test = drawn(2000, TUNING_SEED + 1)
-    final, history = seed_by_seed(
-        job, lambda seed: ({"test_score": rounded(score(seed, best["lr"], test))}, [])
-    )
-    return Outcome(history, final, sum(row["seconds"] for row in final), best, tuning)
+
+    def measured(seed: int) -> tuple[Row, list[Row]]:
+        return {"test_score": rounded(score(seed, best["lr"], test))}, []
+
+    return seed_by_seed(job, measured, best, tuning)
 
 
 RNN_REVIEW = Experiment(

@@ -54,8 +54,6 @@ class Setting:
         Random rotations, and random clusters.
     units : int
         Of both networks, for each cluster.
-    images : tuple of int or None
-        At most so many of train, val and test.
     """
 
     data: str = "digits"
@@ -224,9 +222,8 @@ def run(job: Job) -> Outcome:
             history.append({"module": depth + 1} | {key: _four(of) for key, of in first.items()})
         return row | {key: _four([m[key] for m in modules]) for key in modules[0]}, history
 
-    final, history = seed_by_seed(job, measured)
     used = {rule: chosen[rule] for rule in dict.fromkeys(sides)}
-    return Outcome(history, final, sum(row["seconds"] for row in final), used, tuning)
+    return seed_by_seed(job, measured, used, tuning)
 
 
 CONVERGENT_LEARNING = Experiment(

@@ -65,11 +65,8 @@ class ImageSetting:
 
     Attributes
     ----------
-    data : str
     channels : tuple of int
         Of convolutions 3 x 3 with stride 2; none for one hidden layer of ``width``.
-    images : tuple of int or None
-        At most so many of train, val and test.
     losses : tuple of float
         Falling training losses at which networks are compared.
     """

@@ -1,17 +1,11 @@
 """Residual layers in sequence and in parallel: at each depth, on folds, and learning locally."""
 
-from localbook.experiments.neighbours.shallow_again.depths import (
-    SHALLOW_AGAIN,
-    SHALLOW_AGAIN_CIFAR10,
-    SHALLOW_AGAIN_DENSE,
-)
-from localbook.experiments.neighbours.shallow_again.folds import SHALLOW_AGAIN_FOLDS
-from localbook.experiments.neighbours.shallow_again.modules import SHALLOW_AGAIN_LOCAL
+from localbook.experiments.neighbours.shallow_again import depths, folds, modules
 
-__all__ = [
-    "SHALLOW_AGAIN",
-    "SHALLOW_AGAIN_CIFAR10",
-    "SHALLOW_AGAIN_DENSE",
-    "SHALLOW_AGAIN_FOLDS",
-    "SHALLOW_AGAIN_LOCAL",
-]
+EXPERIMENTS = {
+    "shallow-again": depths.SHALLOW_AGAIN,
+    "shallow-again-cifar10": depths.SHALLOW_AGAIN_CIFAR10,
+    "shallow-again-dense": depths.SHALLOW_AGAIN_DENSE,
+    "shallow-again-folds": folds.SHALLOW_AGAIN_FOLDS,
+    "shallow-again-local": modules.SHALLOW_AGAIN_LOCAL,
+}

@@ -188,10 +188,8 @@ def at_depths(job: Job) -> Outcome:
             rows.append({"depth": depth} | row)
         return final, rows
 
-    final, history = seed_by_seed(job, measured)
     parameters = sum(p.numel() for p in build(setting.depths[-1], 0).parameters())
-    wall = sum(row["seconds"] for row in final)
-    return Outcome(history, final, wall, {"lr": chosen}, tuning, parameters)
+    return seed_by_seed(job, measured, {"lr": chosen}, tuning, parameters)
 
 
 _FEW: dict[str, Any] = {"seeds": 2, "epochs": 2, "rates": (0.006,), "images": (200, 50, 100)}

@@ -73,8 +73,7 @@ def on_folds(job: Job) -> Outcome:
         found = {m: left(m, seed, "test", lr=chosen[str(m)]) for m in setting.folds}
         return {f"left_{m}": float(f"{value:.4g}") for m, value in found.items()}, []
 
-    final, history = seed_by_seed(job, measured)
-    return Outcome(history, final, sum(r["seconds"] for r in final), {"lr": chosen}, tuning)
+    return seed_by_seed(job, measured, {"lr": chosen}, tuning)
 
 
 SHALLOW_AGAIN_FOLDS = Experiment(

@@ -88,8 +88,7 @@ def locally(job: Job) -> Outcome:
         row = {"test_accuracy": round(heads[-1], 4), "similar": round(float(np.mean(pairs)), 4)}
         return row | {"heads": [round(head, 4) for head in heads]}, []
 
-    final, history = seed_by_seed(job, measured)
-    return Outcome(history, final, sum(r["seconds"] for r in final), chosen, tuning)
+    return seed_by_seed(job, measured, chosen, tuning)
 
 
 SHALLOW_AGAIN_LOCAL = Experiment(

@@ -25,32 +25,18 @@ State = dict[str, Tensor]
 class Compiler:
     """Compiles the steps of modules, each when it is taken first and again for other shapes.
 
-    Attributes
-    ----------
-    backend : str
-        Of torch.compile, such as ``"inductor"``.
+    The ``backend`` is one of torch.compile, such as ``"inductor"``.
     """
 
     backend: str
     _graphs: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
     def step(self, take: Callable[..., Step], task: Task, *values: Tensor | float) -> Step:
-        """Take a module's step, compiled.
+        """Take a module's step, compiled, with the values that it depends on beside the task.
 
-        Parameters
-        ----------
-        take : callable
-            From the task and the values to the step; it adds gradients to ``.grad``. Two that are
-            equal must do the same.
-        task : Task
-        values : tensor or float
-            What else the step depends on.
-
-        Raises
-        ------
-        ConfigError
-            If the module draws random numbers: compiled they would be others than in training
-            that is not, or differ between two passes that need the same.
+        ``take`` gives the step and adds gradients to ``.grad``; two that are equal must do the
+        same. A module that draws random numbers is refused: compiled they would be others than in
+        training that is not, or differ between two passes that need the same.
         """
         whole = _WholeStep(task, take)
         parameters, buffers = dict(whole.named_parameters()), dict(whole.named_buffers())

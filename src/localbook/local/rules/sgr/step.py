@@ -80,16 +80,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Task:
-    """A module, its head and its local loss on one batch.
-
-    Attributes
-    ----------
-    module, head : nn.Module
-    local : LocalLoss
-    y : int64 tensor, shape (N,)
-    image : float tensor, shape (N, ...)
-        What the network was given.
-    """
+    """A module, its head and local loss on one batch, and the image that the network was given."""
 
     module: nn.Module
     head: nn.Module
@@ -204,12 +195,8 @@ def forward_over_reverse(task: Task, x: Tensor, target: Tensor, penalty: Penalty
 class Penalised:
     """A module's step under a penalty, differentiated in one of two ways.
 
-    Attributes
-    ----------
-    path : callable
-        :func:`double_backward` or :func:`forward_over_reverse`.
-    distance : callable
-        From γ and its target to a scalar.
+    The ``path`` is :func:`double_backward` or :func:`forward_over_reverse`, the ``distance`` goes
+    from γ and its target to a scalar.
     """
 
     path: Callable[[Task, Tensor, Tensor, Penalty], Step]
