@@ -231,6 +231,7 @@ _CPU = replace(
     methods=(
         *_methods((*_TRAINED, "none-fixed"), _RULES),
         *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-20 epochs-40"),
+        *_methods(("none-trained-1",), f"local {_USUAL}"),  # back-propagation at its own rate
     ),
     widths=(8, 16, 16, 32, 32, 32),
     strides=(2, 1, 2, 1, 2, 1),
@@ -280,6 +281,7 @@ SGR_REGIME_4000 = _of(
     (
         *_methods(_TRAINED, _RULES),
         *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-10 epochs-20"),
+        *_methods(("none-trained-1",), "local"),
     ),
 )
 SGR_REGIME_45000 = _of(45_000, 20, _methods(_TRAINED[:1], "local sgr-0.1 bp zero-0.1 sgr-0.3"))
