@@ -225,7 +225,7 @@ SGR_REGIME_VECTORS = Experiment(
 # Each seed's images are a thousand photographs, few enough for an hour of one core a cell. The last
 # controls are usual ways against over-fitting, without a look at any gradient.
 _RULES = "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03 shuffled-0.1 bp auglocal sid"
-_USUAL = "decay-0.003 decay-0.01 decay-0.03"
+_USUAL = "decay-0.001 decay-0.003 decay-0.01"
 _CPU = replace(
     _VECTORS,
     methods=(
