@@ -101,8 +101,7 @@ def _bench(args: argparse.Namespace) -> None:
     def report(row: benchmarks.Row) -> None:
         print(f"{row.what}, {row.size}, {row.unit}", file=sys.stderr)
 
-    name = f"{args.name}-{args.scale}" if args.scale else args.name
-    found = benchmarks.run(name, report=report, gpu=args.gpu)
+    found = benchmarks.run(args.name, report=report, gpu=args.gpu)
     if args.json:
         print(as_json(found))
     else:
@@ -228,9 +227,6 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "zonotope",
     )
     parser.add_argument("--json", action="store_true", help="print the record, not a table")
-    parser.add_argument(
-        "--scale", choices=["paper"], help="memory: count at the paper's size, as memory-paper does"
-    )
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU, by its own clock")
     _add_out(parser, recorded_benchmarks() if checkout() else _BENCHMARKS)
     _add_threads(parser, "to measure with (1, or OMP_NUM_THREADS)")

@@ -9,7 +9,12 @@ from localbook.local.networks.replay import evaluating
 
 
 def check_inputs(x: Tensor) -> None:
-    """Refuse inputs that hold NaN or infinity."""
+    """Refuse inputs that hold NaN or infinity.
+
+    Raises
+    ------
+    ConfigError
+    """
     if not bool(torch.isfinite(x).all()):
         raise ConfigError(
             "the inputs hold numbers that are NaN or infinite; "
@@ -18,7 +23,13 @@ def check_inputs(x: Tensor) -> None:
 
 
 def check_trainable(net: IsolatedNetwork) -> None:
-    """Refuse a network with a module that is frozen, or of which nothing can be trained."""
+    """Refuse a network with a module that cannot learn.
+
+    Raises
+    ------
+    ConfigError
+        If a module is frozen, or nothing in it and its head can be trained.
+    """
     for number, (module, head) in enumerate(net.pairs(), start=1):
         own = [parameter.requires_grad for parameter in module.parameters()]
         if own and not any(own):
@@ -34,9 +45,20 @@ def check_trainable(net: IsolatedNetwork) -> None:
 
 
 def check_heads(net: IsolatedNetwork, x: Tensor, labels: Tensor, *, soft: bool) -> int:
-    """Return the number of classes; refuse heads that do not fit a few images x and labels (M,).
+    """Return the number of classes; refuse heads that do not fit the labels.
 
-    Soft targets will be shares of all classes, for which every head needs as many.
+    Parameters
+    ----------
+    net : IsolatedNetwork
+    x : float tensor, shape (N, ...)
+        A few images.
+    labels : int64 tensor, shape (M,)
+    soft : bool
+        Whether targets will be shares of all classes, for which every head needs as many.
+
+    Raises
+    ------
+    ConfigError
     """
     classes: list[int] = []
     with torch.no_grad(), evaluating(net):
@@ -76,7 +98,12 @@ def has_batch_norm(net: nn.Module) -> bool:
 
 
 def check_batch_norm(net: IsolatedNetwork, samples: int) -> None:
-    """Refuse a batch of one sample where there is BatchNorm."""
+    """Refuse a batch of one sample where there is BatchNorm.
+
+    Raises
+    ------
+    ConfigError
+    """
     if samples == 1 and has_batch_norm(net):
         raise ConfigError(
             "BatchNorm cannot be trained on a batch of one sample; give two or more at a time."

@@ -86,7 +86,12 @@ class Rule:
 
 
 def check_rule(rule: Rule) -> None:
-    """Refuse what does not answer as a rule does."""
+    """Refuse what does not answer as a rule does.
+
+    Raises
+    ------
+    ConfigError
+    """
     if not callable(getattr(rule, "compiled", None)):
         raise ConfigError(
             f"{type(rule).__name__} is no learning rule; let its class inherit from "

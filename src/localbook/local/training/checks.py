@@ -9,7 +9,12 @@ from localbook.local.training.schedule import Schedule
 def check_fit(
     net: IsolatedNetwork, data: DeviceImages, held_out: DeviceImages, schedule: Schedule, seed: int
 ) -> int:
-    """Return the number of classes; refuse what does not fit, in one sentence."""
+    """Return the number of classes; refuse what does not fit, in one sentence.
+
+    Raises
+    ------
+    ConfigError
+    """
     if seed < 0:
         raise ConfigError(f"seed={seed} must be zero or larger.")
     if schedule.batch_size > len(data):
