@@ -93,6 +93,11 @@ class ConvNet:
         What stands between convolution and ReLU; without any the convolution has a bias. GroupNorm,
         which ties no samples together, has eight groups where they divide the channels.
 
+    Raises
+    ------
+    ConfigError
+        If there is not one stride for each width, or no such norm.
+
     Examples
     --------
     >>> import torch
@@ -105,6 +110,15 @@ class ConvNet:
     widths: tuple[int, ...]
     strides: tuple[int, ...]
     norm: Literal["batch", "group", "none"] = "batch"
+
+    def __post_init__(self) -> None:
+        if not self.widths or len(self.widths) != len(self.strides):
+            raise ConfigError(
+                f"{len(self.widths)} widths and {len(self.strides)} strides; give one of each for "
+                "every module, and at least one module."
+            )
+        if self.norm not in ("batch", "group", "none"):
+            raise ConfigError(f"there is no norm {self.norm!r}; choose from: batch, group, none.")
 
     def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
         """Return the network with seeded weights, without touching the global random state."""
