@@ -159,3 +159,8 @@ def test_networks_and_weights_that_make_no_sense() -> None:
             SGR(weight)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="SGR has no distance 3"):
         SGR(1.0, 3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"modules_per_step=1.5: a whole number"):
+        SGR(modules_per_step=1.5)  # type: ignore[arg-type]
+    by_sample = SGR(1.0, lambda gamma, target: (gamma - target).square().flatten(1).sum(1))
+    with pytest.raises(ConfigError, match=r"the distance returns shape \(8,\), not one number"):
+        by_sample.gradients(net(), torch.randn(8, 3, 8, 8), torch.arange(8) % 4)

@@ -125,9 +125,10 @@ class SGR(LocalRule):
     compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
-        if self.modules_per_step is not None and self.modules_per_step < 1:
+        count = self.modules_per_step
+        if count is not None and not (count >= 1 and count == int(count)):
             raise ConfigError(
-                f"modules_per_step={self.modules_per_step}: at least one module has to pay the "
+                f"modules_per_step={count}: a whole number, and at least one module has to pay the "
                 "penalty in a step; for none, use PlainLocal."
             )
         for kind, name, known in (
