@@ -151,9 +151,9 @@ def test_what_is_of_another_kind(change: dict[str, Any], told: str) -> None:
 
 def test_networks_and_weights_that_make_no_sense() -> None:
     with pytest.raises(ConfigError, match="2 widths and 1 strides"):
-        ConvNet((4, 6), (1,))
+        ConvNet((4, 6), (1,)).build(3, 4, 0)
     with pytest.raises(ConfigError, match="no norm 'layer'; choose from: batch, group, none"):
-        ConvNet((4,), (1,), norm="layer")  # type: ignore[arg-type]
+        ConvNet((4,), (1,), norm="layer").build(3, 4, 0)  # type: ignore[arg-type]
     for weight in ([0.0, 1.0], "1", None, (0.0, "1")):
         with pytest.raises(ConfigError, match="must be a number, zero or larger, or a tuple"):
             SGR(weight)  # type: ignore[arg-type]

@@ -93,11 +93,6 @@ class ConvNet:
         What stands between convolution and ReLU; without any the convolution has a bias. GroupNorm,
         which ties no samples together, has eight groups where they divide the channels.
 
-    Raises
-    ------
-    ConfigError
-        If there is not one stride for each width, or no such norm.
-
     Examples
     --------
     >>> import torch
@@ -111,7 +106,14 @@ class ConvNet:
     strides: tuple[int, ...]
     norm: Literal["batch", "group", "none"] = "batch"
 
-    def __post_init__(self) -> None:
+    def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
+        """Return the network with seeded weights, without touching the global random state.
+
+        Raises
+        ------
+        ConfigError
+            If there is not one stride for each width, or no such norm.
+        """
         if not self.widths or len(self.widths) != len(self.strides):
             raise ConfigError(
                 f"{len(self.widths)} widths and {len(self.strides)} strides; give one of each for "
@@ -119,9 +121,6 @@ class ConvNet:
             )
         if self.norm not in ("batch", "group", "none"):
             raise ConfigError(f"there is no norm {self.norm!r}; choose from: batch, group, none.")
-
-    def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
-        """Return the network with seeded weights, without touching the global random state."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             channels = (in_channels, *self.widths[:-1])
