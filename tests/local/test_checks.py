@@ -1,4 +1,6 @@
-"""What the trainer refuses, one sentence each."""
+"""What is refused, by the trainer and in a step by hand, one sentence each."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ from localbook.data import DeviceImages, ImageSet
 from localbook.errors import ConfigError
 from localbook.local import (
     BP,
+    SGR,
+    SID,
     ConvNet,
     IsolatedNetwork,
     PlainLocal,
+    Rule,
     Schedule,
     alignment,
     discord,
@@ -84,3 +89,78 @@ def test_labels_beyond_the_heads() -> None:
     for measure in (discord, telescope, lambda *a: alignment(a[0], BP(), *a[1:])):
         with pytest.raises(ConfigError, match="run from 0 to 4 but the heads have 4 classes"):
             measure(net(), x, y)
+
+
+class Halves(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[::2]
+
+
+@pytest.mark.parametrize(
+    "rule", [PlainLocal(), SGR(1.0), SID(), BP()], ids=lambda r: type(r).__name__
+)
+def test_a_step_by_hand_names_what_does_not_fit(rule: Rule) -> None:
+    x, y = torch.randn(8, 3, 8, 8), torch.arange(8) % 4
+    few = net()
+    few.heads[1][-1] = nn.Linear(6, 3)
+    fewer = net()
+    fewer.local_modules[0].append(Halves())
+    for own, labels, told in (
+        (few, y, "head [12] has 3 classes but the labels need 4"),
+        (net(), y.float(), r"labels must be int64 .* not torch.float32 of shape \(8,\)"),
+        (net(), y[:, None], r"labels must be int64 .* of shape \(8, 1\)"),
+        (net(), y[:5], "5 labels for 8 images"),
+        (fewer, y, "module 1 returns an output of length 1 for 2 samples"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            rule.gradients(own, x, labels)
+    with pytest.raises(ConfigError, match=r"module 1 .* type torch.float64"):
+        rule.gradients(net(), x.double(), y)
+    losses = rule.gradients(net(), x, nn.functional.one_hot(y, 4).float())  # soft targets
+    assert losses.isfinite().all()
+
+
+def test_a_failure_of_a_modules_own_stays_what_it_is() -> None:
+    class Tired(nn.ReLU):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                raise RuntimeError("too tired")
+            return super().forward(x)
+
+    tired = net()
+    tired.local_modules[1].append(Tired())
+    with pytest.raises(RuntimeError, match="too tired"):
+        PlainLocal().gradients(tired, torch.randn(8, 3, 8, 8), torch.arange(8) % 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"net": nn.Sequential(nn.Flatten())}, "the network is a Sequential; .* IsolatedNetwork"),
+        ({"rule": SGR}, r"SGR is a class; give a rule made of it: SGR\(\)"),
+        ({"rule": object()}, "object is no learning rule"),
+        ({"data": images}, "data is of type function; give DeviceImages"),
+        ({"held_out": torch.zeros(8, 3, 8, 8)}, "held_out is of type Tensor; give DeviceImages"),
+    ],
+)
+def test_what_is_of_another_kind(change: dict[str, Any], told: str) -> None:
+    given = {"net": net(), "rule": PlainLocal(), "data": images(), "held_out": images()}
+    with pytest.raises(ConfigError, match=told):
+        train(**(given | change), schedule=SCHEDULE, seed=0)
+
+
+def test_networks_and_weights_that_make_no_sense() -> None:
+    with pytest.raises(ConfigError, match="2 widths and 1 strides"):
+        ConvNet((4, 6), (1,)).build(3, 4, 0)
+    with pytest.raises(ConfigError, match="no norm 'layer'; choose from: batch, group, none"):
+        ConvNet((4,), (1,), norm="layer").build(3, 4, 0)  # type: ignore[arg-type]
+    for weight in ([0.0, 1.0], "1", None, (0.0, "1")):
+        with pytest.raises(ConfigError, match="must be a number, zero or larger, or a tuple"):
+            SGR(weight)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="SGR has no distance 3"):
+        SGR(1.0, 3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"modules_per_step=1.5: a whole number"):
+        SGR(modules_per_step=1.5)  # type: ignore[arg-type]
+    by_sample = SGR(1.0, lambda gamma, target: (gamma - target).square().flatten(1).sum(1))
+    with pytest.raises(ConfigError, match=r"the distance returns shape \(8,\), not one number"):
+        by_sample.gradients(net(), torch.randn(8, 3, 8, 8), torch.arange(8) % 4)

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.autograd import grad
+from torch.autograd.functional import jacobian
+from torch.func import functional_call
 
 from localbook.local import (
     BP,
@@ -120,3 +122,48 @@ def test_discord_is_the_slope_of_a_modules_gain() -> None:
     assert discord(net, x, y).relative[1].item() == pytest.approx(
         (slope.norm() / delta.norm()).item(), rel=1e-10
     )
+
+
+def test_the_error_is_bounded_by_the_discord() -> None:
+    """|E_k| <= b sum_j a^(j-k-1) |r_j| + 2 λ N c |r_k|, with whole Jacobians for a, b and c."""
+    net, x, y = smooth()
+    weight, count = 0.7, len(x)
+    inputs, r, a, b, c = [], [], [], [], []
+    delta: torch.Tensor | None = None
+    for module, head in net.pairs():
+        names = [name for name, _ in module.named_parameters()]
+        values = tuple(p.detach() for p in module.parameters())
+
+        def run(z: torch.Tensor, *w: torch.Tensor) -> torch.Tensor:
+            return functional_call(module, dict(zip(names, w, strict=True)), (z,))  # noqa: B023
+
+        def gamma(*w: torch.Tensor) -> torch.Tensor:
+            z = x.detach().requires_grad_()  # noqa: B023
+            loss = F.cross_entropy(head(run(z, *w)), y)  # noqa: B023
+            return grad(loss, z, create_graph=True)[0]
+
+        def norm(jacobians: tuple[torch.Tensor, ...], rows: int) -> float:
+            whole = torch.cat([j.reshape(rows, -1) for j in jacobians], 1)
+            return torch.linalg.matrix_norm(whole, 2).item()
+
+        out = run(x, *values).detach().requires_grad_()
+        by_input, *by_weights = jacobian(run, (x.detach(), *values))
+        a.append(norm((by_input,), out.numel()))
+        b.append(norm(tuple(by_weights), out.numel()))
+        c.append(norm(jacobian(gamma, values), x.numel()))
+        found = gamma(*values).detach()
+        r.append(0.0 if delta is None else (found - delta).norm().item())
+        (delta,) = grad(F.cross_entropy(head(out), y), out)
+        inputs.append(x)
+        x = out.detach()
+    truth = grad(F.cross_entropy(net(inputs[0]), y), [*net.local_modules.parameters()])
+    SGR(weight).gradients(net, inputs[0], y)
+    own = iter(zip(truth, net.local_modules.parameters(), strict=True))
+    for k, module in enumerate(net.local_modules):
+        pairs = [next(own) for _ in module.parameters()]
+        error = torch.cat([(t - p.grad).flatten() for t, p in pairs]).norm().item()
+        later = sum(max(a) ** (j - k - 1) * r[j] for j in range(k + 1, len(net)))
+        bound = max(b) * later + 2 * weight * count * max(c) * r[k]
+        assert error <= bound < 40 * error
+        if k == len(net) - 1:  # its error is the penalty alone: the batch size belongs there
+            assert error > bound / count

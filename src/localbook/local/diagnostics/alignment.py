@@ -14,6 +14,7 @@ from localbook.local.networks import (
     RandomState,
     check_labels,
     evaluating,
+    explained,
     unchanged,
 )
 from localbook.local.rules import PlainLocal, Rule
@@ -60,7 +61,7 @@ def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignme
     """
     state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
-    with evaluating(net), state.again(), torch.enable_grad():
+    with evaluating(net), state.again(), torch.enable_grad(), explained(net, x, y):
         truth = _last_loss_gradients(net, parameters, x, y)
         found = _gradients(net, rule, parameters, x, y)
     cosine, ratio = [], []
@@ -135,7 +136,7 @@ def error_budget(
     parameters = [_trained(module) for module in net.local_modules]
     parameters[-1] = parameters[-1] + _trained(net.heads[-1])
     plain = PlainLocal(rule.loss)
-    with unchanged(net, x.device, training=training), torch.enable_grad():
+    with unchanged(net, x.device, training=training), torch.enable_grad(), explained(net, x, y):
         truth = _whole(_last_loss_gradients(net, parameters, x, y))
         local = _whole(_gradients(net, plain, parameters, x, y))
         step = local if rule == plain else _whole(_gradients(net, rule, parameters, x, y))
@@ -195,7 +196,7 @@ def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
     """
     state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
-    with evaluating(net), state.again(), torch.enable_grad():
+    with evaluating(net), state.again(), torch.enable_grad(), explained(net, x, y):
         bp = tuple(map(_flat, _last_loss_gradients(net, parameters, x, y)))
         inputs, outs, discords, local = [], [], [], []
         before: Tensor | None = None  # δ of the module before

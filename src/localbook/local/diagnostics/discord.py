@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork, check_labels, evaluating, unchanged
+from localbook.local.networks import IsolatedNetwork, check_labels, evaluating, explained, unchanged
 from localbook.local.rules import CrossEntropy, LocalLoss, module_loss
 from localbook.local.second_derivatives import cosines
 
@@ -17,8 +17,8 @@ class Discord:
     """How far each module's gradient at its input is from what the module before it wants.
 
     With δ_l the gradient of module l's loss at its output and γ_l at its input, the discord is
-    r_l = γ_l - δ_{l-1}: the slope, at x_{l-1}, of what module l adds to the loss. Module 1 has no
-    module before it; its entries are NaN.
+    r_l = γ_l - δ_{l-1}: the slope, at x_{l-1}, of what module l adds to the loss, as the book's
+    chapter on convergence proves. Module 1 has no module before it; its entries are NaN.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def discord(
     image, none = x, torch.full((), torch.nan, device=x.device)
     relative, cosine, ratio = [none], [none], [none]
     target: Tensor | None = None
-    with unchanged(net, x.device, training=training), torch.enable_grad():
+    with unchanged(net, x.device, training=training), torch.enable_grad(), explained(net, x, y):
         for number, (module, head) in enumerate(net.pairs()):
             x = x.detach().requires_grad_()
             out = module(x)

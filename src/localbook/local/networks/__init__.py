@@ -10,6 +10,7 @@ from localbook.local.networks.checks import (
     check_heads,
     check_inputs,
     check_trainable,
+    explained,
     has_batch_norm,
 )
 from localbook.local.networks.dgl import dgl_head, with_dgl_heads
@@ -65,6 +66,7 @@ __all__ = [
     "cut_points",
     "dgl_head",
     "evaluating",
+    "explained",
     "has_batch_norm",
     "in_blocks",
     "isolated",

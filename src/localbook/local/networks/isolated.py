@@ -107,7 +107,20 @@ class ConvNet:
     norm: Literal["batch", "group", "none"] = "batch"
 
     def build(self, in_channels: int, classes: int, seed: int) -> IsolatedNetwork:
-        """Return the network with seeded weights, without touching the global random state."""
+        """Return the network with seeded weights, without touching the global random state.
+
+        Raises
+        ------
+        ConfigError
+            If there is not one stride for each width, or no such norm.
+        """
+        if not self.widths or len(self.widths) != len(self.strides):
+            raise ConfigError(
+                f"{len(self.widths)} widths and {len(self.strides)} strides; give one of each for "
+                "every module, and at least one module."
+            )
+        if self.norm not in ("batch", "group", "none"):
+            raise ConfigError(f"there is no norm {self.norm!r}; choose from: batch, group, none.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             channels = (in_channels, *self.widths[:-1])

@@ -14,7 +14,8 @@ class Scaling:
 
     All modules work at once, so that a step takes as long as the slowest part: the module with the
     most work, or the connection with the most bytes. Heads and messages do not become smaller when
-    the body is cut more finely: that is what ends the gain.
+    the body is cut more finely: that is what ends the gain. The formula is that of the book's
+    chapter on the update lock.
 
     Attributes
     ----------

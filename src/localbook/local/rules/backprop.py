@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from localbook.local.networks import IsolatedNetwork, RandomState, buffers_of, call_again
+from localbook.local.networks import IsolatedNetwork, RandomState, buffers_of, call_again, explained
 from localbook.local.rules.base import Rule
 
 
@@ -22,10 +22,11 @@ class BP(Rule):
     def gradients(self, net: IsolatedNetwork, x: Tensor, y: Tensor) -> Tensor:
         """Add gradients for one batch; see :class:`localbook.local.rules.Rule`."""
         losses = []
-        for depth, (module, head) in enumerate(net.pairs(), start=1):
-            x = module(x)
-            seen = x if depth == len(net) else x.detach()
-            losses.append(F.cross_entropy(head(seen), y))
+        with explained(net, x, y):
+            for depth, (module, head) in enumerate(net.pairs(), start=1):
+                x = module(x)
+                seen = x if depth == len(net) else x.detach()
+                losses.append(F.cross_entropy(head(seen), y))
         total = torch.stack(losses)
         torch.autograd.backward(total.sum())
         return total.detach()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork
+from localbook.local.networks import IsolatedNetwork, explained
 from localbook.local.rules.losses import CrossEntropy, LocalLoss
 
 
@@ -61,7 +61,7 @@ class Rule:
             Each module's mean local loss, detached: the cross-entropy of its head, unless the rule
             says otherwise.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"the rule {type(self).__name__} has no method gradients.")
 
     def at(self, progress: float) -> "Rule":
         """Return the rule to use when a share of training, 0 <= progress < 1, is over."""
@@ -92,6 +92,8 @@ def check_rule(rule: Rule) -> None:
     ------
     ConfigError
     """
+    if isinstance(rule, type):
+        raise ConfigError(f"{rule.__name__} is a class; give a rule made of it: {rule.__name__}().")
     if not callable(getattr(rule, "compiled", None)):
         raise ConfigError(
             f"{type(rule).__name__} is no learning rule; let its class inherit from "
@@ -134,9 +136,10 @@ class LocalRule(Rule):
         """Take the step in every module, from the input on; see :meth:`Rule.gradients`."""
         signal = Signal(x, y, x)
         losses = []
-        for number, (module, head) in enumerate(net.pairs()):
-            loss, signal = self.step(module, head, (number, len(net)), signal)
-            losses.append(loss)
+        with explained(net, x, y):
+            for number, (module, head) in enumerate(net.pairs()):
+                loss, signal = self.step(module, head, (number, len(net)), signal)
+                losses.append(loss)
         return torch.stack(losses)
 
     def step(
@@ -152,4 +155,4 @@ class LocalRule(Rule):
         signal : Signal
             What the module before handed on.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"the rule {type(self).__name__} has no method step.")

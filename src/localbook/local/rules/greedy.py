@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.local.networks import IsolatedNetwork, evaluating, explained
 from localbook.local.rules.base import Rule
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 
@@ -64,14 +64,15 @@ class Greedy(Rule):
         image = x
         active = self.stage(len(net))
         losses = []
-        for number, (module, head) in enumerate(net.pairs()):
-            local = module_loss(self.loss, (number, len(net)))
-            with nullcontext() if number == active else _at_rest(module, head):
-                x = module(x.detach())
-                loss = local(head, x, y, image) / len(y)
-            if number == active:
-                torch.autograd.backward(loss)
-            losses.append(loss.detach())
+        with explained(net, image, y):
+            for number, (module, head) in enumerate(net.pairs()):
+                local = module_loss(self.loss, (number, len(net)))
+                with nullcontext() if number == active else _at_rest(module, head):
+                    x = module(x.detach())
+                    loss = local(head, x, y, image) / len(y)
+                if number == active:
+                    torch.autograd.backward(loss)
+                losses.append(loss.detach())
         return torch.stack(losses)
 
 

@@ -16,6 +16,8 @@ class PlainLocal(LocalRule):
     Each module's graph is freed before the next module runs, so at no time do activations of more
     than one module wait for a backward pass.
 
+    Nøkland and Eidnes, "Training neural networks with local error signals" (2019), with their loss
+    "pred" alone; the update of the book's chapter on gradient isolation.
     On a network made by :func:`localbook.local.rules.with_dgl_heads` this is DGL; see there.
 
     Attributes

@@ -53,6 +53,11 @@ class SID(LocalRule):
         scores = head(out)
         total = loss = F.cross_entropy(scores, signal.y, reduction="sum") / len(scores)
         if signal.scores is not None:
+            if signal.scores.shape != scores.shape:
+                raise ConfigError(
+                    f"heads {place[0]} and {place[0] + 1} give {signal.scores.shape[1]} and "
+                    f"{scores.shape[1]} classes; SID compares predictions, so give all the same."
+                )
             before = signal.scores.softmax(1)
             gap = F.kl_div(scores.log_softmax(1), before, reduction="batchmean")
             total = (1 - self.share) * loss + self.share * gap

@@ -15,6 +15,11 @@ def check_fit(
     ------
     ConfigError
     """
+    for what, given in (("data", data), ("held_out", held_out)):
+        if not isinstance(given, DeviceImages):
+            raise ConfigError(
+                f"{what} is of type {type(given).__name__}; give DeviceImages, made of an ImageSet."
+            )
     if seed < 0:
         raise ConfigError(f"seed={seed} must be zero or larger.")
     if schedule.batch_size > len(data):

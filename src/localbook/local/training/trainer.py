@@ -82,9 +82,10 @@ def train(
     list of dict
         Keys ``epoch`` (from 1), ``loss``, ``accuracy``, ``discord`` of the rule's own loss,
         ``cosine`` and ``alignment`` (a list with one number for each module; NaN becomes None),
-        ``seconds`` and ``images_per_s``. An epoch that is not measured has no accuracy, discord,
-        cosine and alignment. Alignment is the cosine between the gradient of a module's own
-        cross-entropy and that of the last loss, whatever rule trains it.
+        ``seconds`` and ``images_per_s``. All but the loss are measured in eval mode. An epoch that
+        is not measured has no accuracy, discord, cosine and alignment. Alignment is the cosine
+        between the gradient of a module's own cross-entropy and that of the last loss, whatever
+        rule trains it.
 
     Raises
     ------

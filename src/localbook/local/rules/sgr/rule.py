@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -124,17 +125,18 @@ class SGR(LocalRule):
     compiler: Compiler | None = None
 
     def __post_init__(self) -> None:
-        if self.modules_per_step is not None and self.modules_per_step < 1:
+        count = self.modules_per_step
+        if count is not None and not (count >= 1 and count == int(count)):
             raise ConfigError(
-                f"modules_per_step={self.modules_per_step}: at least one module has to pay the "
+                f"modules_per_step={count}: a whole number, and at least one module has to pay the "
                 "penalty in a step; for none, use PlainLocal."
             )
         for kind, name, known in (
             ("distance", self.distance, list(DISTANCES)),
             ("derivative", self.derivative, list(DERIVATIVES)),
         ):
-            if isinstance(name, str) and name not in known:
-                raise ConfigError(f"SGR has no {kind} '{name}'; choose from: {', '.join(known)}.")
+            if name not in known if isinstance(name, str) else not callable(name):
+                raise ConfigError(f"SGR has no {kind} {name!r}; choose from: {', '.join(known)}.")
         if self.recompute and self.derivative != "double_backward":
             raise ConfigError(
                 f"recompute=True goes with derivative='double_backward', not '{self.derivative}'."
@@ -158,9 +160,10 @@ class SGR(LocalRule):
             load_forward_mode()
         if not callable(self.weight):
             for weight in self.weight if isinstance(self.weight, tuple) else (self.weight,):
-                if not 0 <= weight < math.inf:
+                if not _is_weight(weight):
                     raise ConfigError(
-                        f"the SGR weight λ={weight} must be a number, zero or larger."
+                        f"the SGR weight λ={weight} must be a number, zero or larger, or a tuple "
+                        "with one for each module."
                     )
 
     @property
@@ -252,6 +255,10 @@ class SGR(LocalRule):
                 "or exactly one for each."
             )
         return self.weight[number]
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) < math.inf
 
 
 def _times(weight: float, distance: Penalty, gamma: Tensor, target: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch.func import grad as gradient_of
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from localbook.errors import ConfigError
 from localbook.local.networks import RandomState, buffers_of, call_again
 from localbook.local.rules.losses import LocalLoss
 from localbook.local.second_derivatives import DifferentiableTwice, ForwardOverReverse, cosines
@@ -204,7 +205,16 @@ class Penalised:
 
     def __call__(self, task: Task, x: Tensor, target: Tensor, weight: float | Tensor) -> Step:
         """Add the gradients of the local loss plus ``weight`` times the distance."""
-        return self.path(task, x, target, lambda *pair: weight * self.distance(*pair))
+        return self.path(task, x, target, lambda *pair: weight * _one_number(self.distance(*pair)))
+
+
+def _one_number(distance: Tensor) -> Tensor:
+    if distance.ndim:
+        raise ConfigError(
+            f"the distance returns shape {tuple(distance.shape)}, not one number; average it over "
+            "the samples."
+        )
+    return distance
 
 
 @cache
