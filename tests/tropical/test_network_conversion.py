@@ -44,6 +44,11 @@ def test_a_multilayer_perceptron_keeps_its_matrices():
     assert network.classes == 2
 
 
+def test_a_lazy_layer_is_made_by_its_input():
+    model = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.Linear(3, 2))
+    assert from_torch(model, (4,)).inputs == 4
+
+
 def test_one_linear_layer_is_a_network():
     layer = nn.Linear(3, 2, bias=False)
     assert len(from_torch(layer).weights) == 1
@@ -250,7 +255,7 @@ def test_batch_norm_without_running_statistics_is_refused():
 
 def test_a_convolution_needs_the_input_shape():
     model = nn.Sequential(OrderedDict(first=nn.Conv2d(1, 2, 3), last=nn.ReLU()))
-    with pytest.raises(ConfigError, match=r"layer first has weights.*from_torch\(model, input_sha"):
+    with pytest.raises(ConfigError, match=r"layer first is the first.*from_torch\(model, input_sh"):
         decision_boundary(model, ((-1, 1), (-1, 1)))
     with pytest.raises(ConfigError, match=r"shape \(3, 5, 5\): layer first \(Conv2d\) fails"):
         from_torch(model, (3, 5, 5))
@@ -264,7 +269,7 @@ def test_what_is_no_shape_is_refused(shape):
 
 @pytest.mark.parametrize("what", [nn.Linear(2, 2).state_dict(), "net.pt", None, torch.relu])
 def test_what_is_no_model_is_refused(what):
-    with pytest.raises(ConfigError, match=r"is no nn\.Module: build the model, and load"):
+    with pytest.raises(ConfigError, match=r"needs an nn\.Module, not .*: build the model"):
         decision_boundary(what, ((-1, 1), (-1, 1)))
 
 

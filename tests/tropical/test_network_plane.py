@@ -84,5 +84,5 @@ def test_a_plane_of_another_space_is_refused():
 
 def test_a_model_is_read_before_it_is_restricted():
     plane = plane_through([0, 0, 0], [1, 0, 0], [0, 1, 0])
-    with pytest.raises(ConfigError, match=r"a Linear is no ReLUNetwork: read it first.*from_torch"):
+    with pytest.raises(ConfigError, match=r"a ReLUNetwork, not Linear: read it first.*from_torch"):
         plane.restrict(nn.Linear(3, 2))

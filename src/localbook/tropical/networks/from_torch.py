@@ -127,8 +127,8 @@ def _check_module(model: object) -> None:
 
     if not isinstance(model, nn.Module):
         raise ConfigError(
-            f"a {type(model).__name__} is no nn.Module: build the model, and load saved weights "
-            "into it, before it is read."
+            f"from_torch needs an nn.Module, not {type(model).__name__}: build the model, and load "
+            "saved weights into it, before it is read."
         )
 
 
@@ -147,6 +147,7 @@ def _check_layers(model: "nn.Module") -> None:
     """Refuse layers whose function changes from call to call, or whose numbers are none."""
     from torch.nn.modules.batchnorm import _BatchNorm
     from torch.nn.modules.dropout import _DropoutNd
+    from torch.nn.parameter import is_lazy
 
     for name, module in model.named_modules():
         what, kind = _named(name), type(module).__name__
@@ -159,7 +160,8 @@ def _check_layers(model: "nn.Module") -> None:
             )
         own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
         for part, value in own:
-            if value.is_floating_point() and not value.isfinite().all():
+            lazy = is_lazy(value)  # the run below makes it
+            if not lazy and value.is_floating_point() and not value.isfinite().all():
                 raise ConfigError(
                     f"{what} ({kind}) has a {part} that is not finite: check the training that "
                     "produced it for divergence."
@@ -189,7 +191,7 @@ def _linear_input(model: "nn.Module") -> tuple[int, ...]:
             return (module.in_features,)
         if next(module.parameters(recurse=False), None) is not None:
             raise ConfigError(
-                f"{_named(name)} has weights and comes before any nn.Linear, so the input's shape "
+                f"{_named(name)} is the first with weights and no nn.Linear, so the input's shape "
                 "is not known: read it with from_torch(model, input_shape), such as (1, 28, 28)."
             )
     raise ConfigError(

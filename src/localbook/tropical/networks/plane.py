@@ -43,7 +43,7 @@ class Plane:
         """
         if not isinstance(network, ReLUNetwork):
             raise ConfigError(
-                f"a {type(network).__name__} is no ReLUNetwork: read it first, as in "
+                f"restrict needs a ReLUNetwork, not {type(network).__name__}: read it first, as in "
                 "plane.restrict(from_torch(model, input_shape))."
             )
         if network.inputs != len(self.origin):
