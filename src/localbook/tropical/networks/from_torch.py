@@ -135,7 +135,7 @@ def _check_module(model: object) -> None:
 def _checked(shape: object) -> tuple[int, ...]:
     """Return the shape of one input, refused unless it is one."""
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if not sizes or not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ConfigError(
             f"the input_shape {shape!r} must be sizes from 1 up, such as (3, 32, 32): that of one "
             "input without the batch."
