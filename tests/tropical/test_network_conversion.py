@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from localbook.errors import ConfigError
-from localbook.tropical import ReLUNetwork, from_torch
+from localbook.tropical import ReLUNetwork, decision_boundary, from_torch
 
 
 def settled(*layers, shape, seed=0):
@@ -42,6 +42,11 @@ def test_a_multilayer_perceptron_keeps_its_matrices():
         assert (network.biases[k] == layer.bias.detach().double().numpy()).all()
     assert network.inputs == 3
     assert network.classes == 2
+
+
+def test_a_lazy_layer_is_made_by_its_input():
+    model = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.Linear(3, 2))
+    assert from_torch(model, (4,)).inputs == 4
 
 
 def test_one_linear_layer_is_a_network():
@@ -145,6 +150,11 @@ class Deciding(nn.Linear):
         return x if x.sum() > 0 else super().forward(x)
 
 
+class Leaving(nn.Linear):
+    def forward(self, x):
+        return torch.from_numpy(np.maximum(super().forward(x).numpy(), 0))
+
+
 def plain():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
@@ -205,8 +215,9 @@ def test_a_network_is_read_by_what_it_computes(change):
         (nn.Softmax(dim=1), r"layer 2 \(Linear\) goes on after a softmax"),
         (MixingRows(3, 3), "something else on random inputs.*every row of a batch by itself"),
         (Writing(3, 3), "something else on random inputs.*writing into parts"),
-        (Deciding(3, 3), r"\(Deciding\) computes gt, not known"),
-        (nn.Linear(4, 3), r"layer 1\.1 \(Linear\) cannot take an input of shape \(2,\)"),
+        (Deciding(3, 3), r"\(Deciding\) compares values by gt, as for an if"),
+        (Leaving(3, 3), r"layer 1\.1 \(Leaving\) does something that is not read.*tensors only"),
+        (nn.Linear(4, 3), r"cannot take an input of shape \(2,\): layer 1\.1 \(Linear\) fails"),
     ],
 )
 def test_what_is_not_piecewise_linear_is_refused_by_name(layer, words):
@@ -244,10 +255,22 @@ def test_batch_norm_without_running_statistics_is_refused():
 
 def test_a_convolution_needs_the_input_shape():
     model = nn.Sequential(OrderedDict(first=nn.Conv2d(1, 2, 3), last=nn.ReLU()))
-    with pytest.raises(ConfigError, match=r"layer first comes before any nn\.Linear.*input_shape"):
-        from_torch(model)
-    with pytest.raises(ConfigError, match=r"layer first \(Conv2d\) cannot take.*\(3, 5, 5\)"):
+    with pytest.raises(ConfigError, match=r"layer first is the first.*from_torch\(model, input_sh"):
+        decision_boundary(model, ((-1, 1), (-1, 1)))
+    with pytest.raises(ConfigError, match=r"shape \(3, 5, 5\): layer first \(Conv2d\) fails"):
         from_torch(model, (3, 5, 5))
+
+
+@pytest.mark.parametrize("shape", [0, (), (1, -4, 4), (1, 0, 4), (1, 2.5), "1x4x4"])
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(ConfigError, match=r"must be sizes from 1 up.*without the batch"):
+        from_torch(nn.Conv2d(1, 2, 3), shape)
+
+
+@pytest.mark.parametrize("what", [nn.Linear(2, 2).state_dict(), "net.pt", None, torch.relu])
+def test_what_is_no_model_is_refused(what):
+    with pytest.raises(ConfigError, match=r"needs an nn\.Module, not .*: build the model"):
+        decision_boundary(what, ((-1, 1), (-1, 1)))
 
 
 @pytest.mark.parametrize("model", [nn.Sequential(), nn.ReLU(), nn.Sequential(nn.Flatten())])
@@ -256,12 +279,24 @@ def test_a_model_without_weights_is_refused(model):
         from_torch(model)
 
 
-def test_nan_weights_are_refused():
-    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
-    with torch.no_grad():
-        model[2].weight[0, 0] = float("nan")
-    with pytest.raises(ConfigError, match="affine layer 2 has weights that are not finite"):
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("2.weight", r"layer 2 \(Linear\) has a weight that is not finite: check the training"),
+        ("1.running_var", r"layer 1 \(BatchNorm1d\) has a running_var that is not finite"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_where_they_stand(part, words):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).eval()
+    model.state_dict()[part].flatten()[0] = float("nan")
+    with pytest.raises(ConfigError, match=words):
         from_torch(model)
+    with pytest.raises(ConfigError, match="affine layer 1 has weights that are not finite"):
+        ReLUNetwork(([[np.nan, 0]],), ([0.0],))
+
+
+def test_a_network_is_shown_by_its_widths():
+    assert repr(from_torch(plain())) == "ReLUNetwork 3-8-3"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from localbook.errors import ConfigError, GeometryError
 from localbook.tropical import ReLUNetwork, plane_through
@@ -55,6 +56,15 @@ def test_collinear_points_are_refused(points):
         plane_through(*points)
 
 
+def test_points_on_a_line_up_to_single_precision_are_refused():
+    image = np.random.default_rng(3).uniform(size=(2, 784)).astype(np.float32)
+    on = (0.3 * image[0] + 0.7 * image[1]).astype(np.float32)
+    with pytest.raises(GeometryError, match="collinear"):
+        plane_through(*image, on)
+    on[5] += 1e-3
+    assert plane_through(*image, on).coordinates(on.astype(float))[1] > 1e-4
+
+
 @pytest.mark.parametrize("points", [([1], [2], [3]), ([1, 2], [2, 3, 4], [3, 4]), ([], [], [])])
 def test_points_of_different_spaces_are_refused(points):
     with pytest.raises(ConfigError, match="three points of one space"):
@@ -70,3 +80,9 @@ def test_a_plane_of_another_space_is_refused():
     plane = plane_through([0, 0, 0], [1, 0, 0], [0, 1, 0])
     with pytest.raises(ConfigError, match="takes 2 inputs but the plane lies in 3"):
         plane.restrict(ReLUNetwork((np.eye(2),), (np.zeros(2),)))
+
+
+def test_a_model_is_read_before_it_is_restricted():
+    plane = plane_through([0, 0, 0], [1, 0, 0], [0, 1, 0])
+    with pytest.raises(ConfigError, match=r"a ReLUNetwork, not Linear: read it first.*from_torch"):
+        plane.restrict(nn.Linear(3, 2))

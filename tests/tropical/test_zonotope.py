@@ -234,6 +234,28 @@ def test_bad_arguments_are_refused():
         exact_vertices([[1]], [0, 0])
 
 
+def test_the_shift_may_be_left_out():
+    square = Zonotope([[1, 0], [0, 1]])
+    assert square.shift.tolist() == [0, 0]
+    assert repr(square) == "Zonotope of 2 generators in R^2"
+    assert Zonotope(np.zeros((0, 3))).vertices().tolist() == [[0, 0, 0]]
+    for rows in ([1, 2], np.zeros((2, 0)), [[1], [1, 2]]):
+        with pytest.raises(GeometryError, match=r"generators"):
+            Zonotope(rows)
+
+
+def test_what_would_take_hours_is_refused():
+    many = Zonotope(np.random.default_rng(0).normal(size=(60, 12)))
+    with pytest.raises(
+        GeometryError, match=r"60 generators in R\^12 may have 7e\+11 vertices.*support"
+    ):
+        many.vertices()
+    with pytest.raises(GeometryError, match=r"volume of 60 generators in R\^12 is a sum of 1e\+12"):
+        many.volume()
+    boxes = Zonotope(np.vstack([np.eye(4)] * 10_000))  # parallel generators are one
+    assert len(boxes.vertices()) == 16
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("exponent", [-1000, -660, -540, -400, 400, 500, 660, 1000])
 @pytest.mark.parametrize("d", [1, 2, 3, 4])

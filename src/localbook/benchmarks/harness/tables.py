@@ -8,17 +8,9 @@ from localbook.benchmarks.harness.row import Row, number
 _HEADER = ("what", "size", "median (quartiles)", "n", "baseline", "ratio", "target", "")
 
 
-def table(benchmark: Benchmark, *, targets: bool = False) -> str:
-    """Return a markdown table, one row a measurement; the ratio is the baseline's over this.
-
-    Parameters
-    ----------
-    benchmark : Benchmark
-    targets : bool
-        Keep only the rows that have a target.
-    """
-    rows = [row for row in benchmark.rows if row.target or not targets]
-    cells = [_cells(row, benchmark.noise) for row in rows]
+def table(benchmark: Benchmark) -> str:
+    """Return a markdown table, one row a measurement; the ratio is the baseline's over this."""
+    cells = [_cells(row, benchmark.noise) for row in benchmark.rows]
     text: str = tabulate(cells, headers=_HEADER, tablefmt="github", disable_numparse=True)
     return text
 

@@ -122,7 +122,10 @@ def boundary(
     sides = regions.polygons if regions else ()
     shown = [*found.segments, *found.tied, *samples.values(), *sides]
     if not any(len(part) for part in shown):
-        raise ConfigError("there is no boundary in this box, and nothing else to draw.")
+        raise ConfigError(
+            "there is no boundary in this box, and nothing else to draw: take a larger box, or "
+            "give the regions as well."
+        )
     look = looks([*kinds, *samples])
     figure = new_figure(5.4, 4.9)
     axes = figure.subplots()

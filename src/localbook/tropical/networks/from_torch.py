@@ -1,6 +1,8 @@
 """From a torch model to a :class:`ReLUNetwork`, by what it computes."""
 
 import copy
+from collections.abc import Iterable
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from localbook.errors import ConfigError
@@ -46,11 +48,11 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     Raises
     ------
     ConfigError
-        If an operation is not piecewise linear (GELU, Hardswish, attention) or not known, a layer
-        is in training mode, the input shape is needed or wrong, or the model computes something
-        else on random inputs, as one that mixes the rows of a batch. Attacks evaluate a model in
-        whatever mode it is, for a moment; what is read here is kept, and should decide as the model
-        goes on to do.
+        If it is no nn.Module, an operation is not piecewise linear (GELU, Hardswish, attention) or
+        not known, a layer is in training mode or has numbers that are not finite, the input shape
+        is needed or wrong, or the model computes something else on random inputs, as one that mixes
+        the rows of a batch. Attacks evaluate a model in whatever mode it is, for a moment; what is
+        read here is kept, and should decide as the model goes on to do.
 
     Examples
     --------
@@ -75,9 +77,10 @@ def from_torch(model: "nn.Module", input_shape: tuple[int, ...] | None = None) -
     >>> len(boundary.segments) > 100
     True
     """
-    _check_mode(model)
+    _check_module(model)
+    _check_layers(model)
     twin = _twin(model)
-    shape = tuple(input_shape or _linear_input(model))
+    shape = _linear_input(model) if input_shape is None else _checked(input_shape)
     trace = _traced(twin, shape)
     _compare(trace, twin, shape)
     return trace.network
@@ -93,21 +96,60 @@ def _traced(model: "nn.Module", shape: tuple[int, ...]) -> "Trace":
     except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(
-            f"{trace.where[-1] if trace.where else 'the model'} cannot take an input of shape "
-            f"{shape}, or does something that is not read ({error}): pass the right input_shape "
-            "to from_torch."
-        ) from error
+        where = trace.where[-1] if trace.where else "the model"
+        if _takes(model, shape):
+            why = f"{where} does something that is not read ({error}): compute with tensors only."
+        else:
+            why = (
+                f"the model cannot take an input of shape {shape}: {where} fails ({error}); pass "
+                "the shape of one input without the batch to from_torch."
+            )
+        raise ConfigError(why) from error
     return trace
 
 
-def _check_mode(model: "nn.Module") -> None:
-    """Refuse layers whose function changes from call to call."""
+def _takes(model: "nn.Module", shape: tuple[int, ...]) -> bool:
+    """Tell whether the model itself runs on an input of this shape."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *shape, dtype=torch.float64))
+    except (IndexError, RuntimeError, TypeError, ValueError, AttributeError):
+        return False
+    return True
+
+
+def _check_module(model: object) -> None:
+    """Refuse what is no model, such as its weights alone."""
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"from_torch needs an nn.Module, not {type(model).__name__}: build the model, and load "
+            "saved weights into it, before it is read."
+        )
+
+
+def _checked(shape: object) -> tuple[int, ...]:
+    """Return the shape of one input, refused unless it is one."""
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not sizes or not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ConfigError(
+            f"the input_shape {shape!r} must be sizes from 1 up, such as (3, 32, 32): that of one "
+            "input without the batch."
+        )
+    return tuple(map(int, sizes))
+
+
+def _check_layers(model: "nn.Module") -> None:
+    """Refuse layers whose function changes from call to call, or whose numbers are none."""
     from torch.nn.modules.batchnorm import _BatchNorm
     from torch.nn.modules.dropout import _DropoutNd
+    from torch.nn.parameter import is_lazy
 
     for name, module in model.named_modules():
-        what, kind = f"layer {name}" if name else "the model", type(module).__name__
+        what, kind = _named(name), type(module).__name__
         if isinstance(module, (_BatchNorm, _DropoutNd)) and module.training:
             raise ConfigError(f"{what} is a {kind} in training mode: call model.eval() first.")
         if isinstance(module, _BatchNorm) and module.running_mean is None:
@@ -115,6 +157,18 @@ def _check_mode(model: "nn.Module") -> None:
                 f"{what} is a {kind} without running statistics, which no affine map equals: "
                 "build it with track_running_stats=True."
             )
+        own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+        for part, value in own:
+            lazy = is_lazy(value)  # the run below makes it
+            if not lazy and value.is_floating_point() and not value.isfinite().all():
+                raise ConfigError(
+                    f"{what} ({kind}) has a {part} that is not finite: check the training that "
+                    "produced it for divergence."
+                )
+
+
+def _named(name: str) -> str:
+    return f"layer {name}" if name else "the model"
 
 
 def _twin(model: "nn.Module") -> "nn.Module":
@@ -136,11 +190,12 @@ def _linear_input(model: "nn.Module") -> tuple[int, ...]:
             return (module.in_features,)
         if next(module.parameters(recurse=False), None) is not None:
             raise ConfigError(
-                f"layer {name} comes before any nn.Linear, so the input's shape is not known: "
-                "pass input_shape, such as (1, 28, 28)."
+                f"{_named(name)} is the first with weights and no nn.Linear, so the input's shape "
+                "is not known: read it with from_torch(model, input_shape), such as (1, 28, 28)."
             )
     raise ConfigError(
-        "the model has no layer with weights, so the input's shape is not known: pass input_shape."
+        "the model has no layer with weights, so the input's shape is not known: read it with "
+        "from_torch(model, input_shape)."
     )
 
 

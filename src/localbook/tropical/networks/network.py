@@ -19,7 +19,7 @@ BLOCK = 512
 """Points whose hidden values are held at a time, few enough to stay in the processor's cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReLUNetwork:
     """The map x -> W_L a(... a(W_1 x + b_1) ...) + b_L with a(z) = max(z, 0) + s min(z, 0).
 
@@ -108,6 +108,10 @@ class ReLUNetwork:
     def magnitudes(self) -> tuple[Any, ...]:
         """The absolute values of the weights: how errors add up."""
         return tuple(map(abs, self.weights))
+
+    def __repr__(self) -> str:
+        widths = [self.inputs, *map(len, self.biases)]
+        return f"ReLUNetwork {'-'.join(map(str, widths))}"
 
     def __call__(self, x: ArrayLike) -> Floats:
         """Return the outputs (N, classes) at the points x (N, n)."""

@@ -39,8 +39,13 @@ class Plane:
         Raises
         ------
         ConfigError
-            If the network does not take points of R^n.
+            If it is no :class:`ReLUNetwork`, or does not take points of R^n.
         """
+        if not isinstance(network, ReLUNetwork):
+            raise ConfigError(
+                f"restrict needs a ReLUNetwork, not {type(network).__name__}: read it first, as in "
+                "plane.restrict(from_torch(model, input_shape))."
+            )
         if network.inputs != len(self.origin):
             raise ConfigError(
                 f"the network takes {network.inputs} inputs but the plane lies in "
@@ -63,9 +68,10 @@ def plane_through(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Plane:
     ConfigError
         If the points are not finite or of different sizes.
     GeometryError
-        If the points are collinear.
+        If the points are collinear, up to the rounding of the numbers they are given in.
     """
-    p, q, r = (np.asarray(point, dtype=np.float64).ravel() for point in (a, b, c))
+    given = [np.asarray(point) for point in (a, b, c)]
+    p, q, r = (point.astype(np.float64).ravel() for point in given)
     if not len(p) == len(q) == len(r) or len(p) < 2:
         raise ConfigError(
             f"points with {len(p)}, {len(q)} and {len(r)} numbers: "
@@ -80,7 +86,12 @@ def plane_through(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Plane:
         second -= (second @ first) * first
         second -= (second @ first) * first  # twice: once leaves rounding behind
     height = np.linalg.norm(second)
-    if base == 0 or height <= TOLERANCE.collinear * max(base, np.linalg.norm(r - p)):
+    # Rounded are the points, not their differences, and in single precision by far more.
+    unit = max(float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0 for x in given)
+    noise = 4 * unit * np.sqrt(len(p)) * np.abs([p, q, r]).max()
+    if base <= noise or height <= max(
+        noise, TOLERANCE.collinear * max(base, np.linalg.norm(r - p))
+    ):
         raise GeometryError(
             "the three points of the slice are collinear (or two coincide): "
             "choose points that span a plane."
@@ -116,8 +127,8 @@ def window(box: Box, network: ReLUNetwork) -> tuple[Window, ReLUNetwork]:
         raise GeometryError(f"the box {box} has no area: give x0 < x1 and y0 < y1.")
     if network.inputs < 2:
         raise ConfigError(
-            "the network takes 1 inputs: pictures need two, so add one that it does not use, as in "
-            "network.after([[1, 0]], [0]), or take decision_pieces."
+            "the network takes one input: pictures need two, so add one that it does not use, as "
+            "in network.after([[1, 0]], [0]), or take decision_pieces."
         )
     if network.inputs > 2:
         raise ConfigError(

@@ -21,6 +21,9 @@ Rule = Callable[["Trace", Any, Any, Any], Any]
 """From a trace, an operation of torch and its arguments to what it makes of them."""
 
 
+_COMPARISONS = {"gt", "ge", "lt", "le", "eq", "ne"}
+
+
 class Traced(Tensor):
     """A tensor (1, ...) whose entries are a form of a network's neurons."""
 
@@ -73,9 +76,10 @@ class Trace:
         with torch.no_grad(), self._following():
             out = self.model(Traced(self.graph.values(0), (1, *self.shape), self))
         if not isinstance(out, Traced):
+            same = ", which its input does not change" if isinstance(out, Tensor) else ""
             raise ConfigError(
-                f"the model ({type(self.model).__name__}) returns a {type(out).__name__} that does "
-                "not depend on its input alone: return one tensor of scores."
+                f"the model ({type(self.model).__name__}) returns a {type(out).__name__}{same}: "
+                "return one tensor of scores."
             )
         self.network = self.graph.network(out.form)
 
@@ -105,6 +109,8 @@ class Trace:
         name = func.overloadpacket.__name__
         changed = args[0] if name.endswith("_") and isinstance(args[0], Traced) else None
         rule = self.rules.get(name if changed is None else name[:-1])
+        if name in _COMPARISONS:
+            raise self.refusal(f"compares values by {name}, as for an if or a where")
         if rule is None:
             out = func.decompose(*args, **kwargs)
             if out is NotImplemented:

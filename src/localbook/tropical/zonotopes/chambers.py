@@ -41,6 +41,9 @@ _DOUBT = 1000.0  # times the tolerance: up to there a determinant is neither cle
 _WIDE = 1e-3  # volume of a subset from which a determinant of noise is told from a small one
 _MOST = 20_000  # rays that are looked at in whole numbers, some 100 microseconds each
 
+MOST_CHAMBERS = 20_000_000
+"""More are refused: they would take an hour and all memory."""
+
 Numbers = NDArray[Any]  # float64, or whole numbers of any length
 
 
@@ -58,9 +61,20 @@ def chambers(vectors: Floats, payload: Floats) -> Floats:
         return np.stack([payload[up].sum(axis=0), payload[~up].sum(axis=0)])
     if rank == 2:
         return planar(vectors, payload)[1]
+    count = most_chambers(*vectors.shape)
+    if count > MOST_CHAMBERS:
+        raise GeometryError(
+            f"{len(vectors)} generators in R^{rank} may have {float(count):.0e} vertices: take "
+            "fewer, as reduce_order() does, or support(), which needs none."
+        )
     if rank == 3:
         return solid(vectors, payload)
     return at_rays(vectors, payload)
+
+
+def most_chambers(count: int, rank: int) -> int:
+    """Return 2 Σ_{k<r} C(p - 1, k): the chambers of p vectors in general position in R^r."""
+    return 2 * sum(comb(count - 1, k) for k in range(rank))
 
 
 def at_rays(vectors: Floats, payload: Floats) -> Floats:

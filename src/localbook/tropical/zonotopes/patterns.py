@@ -1,12 +1,11 @@
 """Activation patterns of a ReLU on given points: all of them, how many, and some at random."""
 
-from math import comb
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from localbook.arrays import Floats, Masks
 from localbook.errors import ConfigError
+from localbook.tropical.zonotopes.chambers import most_chambers
 from localbook.tropical.zonotopes.zonotope import Zonotope
 
 
@@ -51,7 +50,7 @@ def most_patterns(n: int, r: int) -> int:
 
     Points in any other position have fewer (Cover 1965).
     """
-    return 2 * sum(comb(n - 1, k) for k in range(r))
+    return most_chambers(n, r)
 
 
 def sampled_patterns(X: Floats, count: int, seed: int) -> Masks:

@@ -7,6 +7,7 @@ from math import comb
 import numpy as np
 
 from localbook.arrays import Floats, Indices
+from localbook.errors import GeometryError
 from localbook.tropical.points import orthogonal_basis
 
 PRODUCTS = 2**22
@@ -14,6 +15,9 @@ PRODUCTS = 2**22
 
 DETERMINANTS = 2**16
 """Determinants that are held in memory at a time."""
+
+MOST_SORTED = 10**10
+"""Numbers in all the sorts of a volume: more are refused, they would take half an hour."""
 
 FEW = 256
 """Determinants up to which nothing is faster than one call for all."""
@@ -35,6 +39,11 @@ def sum_of_determinants(vectors: Floats) -> float:
     """
     count, rank = vectors.shape
     subsets, rests = comb(count, rank), comb(count, max(rank - 2, 0))
+    if rests * count > MOST_SORTED:
+        raise GeometryError(
+            f"the volume of {count} generators in R^{rank} is a sum of {float(subsets):.0e} "
+            "determinants: take fewer generators."
+        )
     if rank == 1:
         return float(np.abs(vectors).sum())
     if rank == 2 and count > FEW_IN_PLANE:

@@ -1,7 +1,7 @@
 """Zonotopes: Minkowski sums of segments."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ _BEYOND = "the result is beyond the largest float64: divide the generators by th
 _LARGE = 1e100  # from here on, as from its inverse down, lengths are scaled before use
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Zonotope:
     """The set shift + Σ_i [0, 1]·g_i.
 
@@ -30,6 +30,7 @@ class Zonotope:
     generators : float array, shape (p, d)
         The g_i; p may be 0, and generators may be zero, parallel or repeated.
     shift : float array, shape (d,)
+        The origin when left out.
 
     Raises
     ------
@@ -40,8 +41,8 @@ class Zonotope:
     --------
     >>> import numpy as np
     >>> from localbook import tropical
-    >>> square = tropical.Zonotope(np.eye(2), np.zeros(2))
-    >>> hexagon = tropical.Zonotope(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.zeros(2))
+    >>> square = tropical.Zonotope(np.eye(2))
+    >>> hexagon = tropical.Zonotope([[1, 0], [0, 1], [1, 1]], shift=[0, 0])
     >>> len(square.vertices()), len(hexagon.vertices())
     (4, 6)
     >>> hexagon.support([1.0, 0.0]).item()
@@ -49,15 +50,21 @@ class Zonotope:
     """
 
     generators: Floats
-    shift: Floats
+    shift: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        shift = finite(self.shift, "the shift of a zonotope", (None,))
+        shift, rows = self.shift, "the generators of a zonotope"
+        if not np.size(shift):
+            shift = np.zeros(finite(self.generators, rows, (None, None)).shape[1])
+        shift = finite(shift, "the shift of a zonotope", (None,))
         if not len(shift):
-            raise GeometryError("a zonotope needs at least one dimension; give a longer shift.")
-        generators = finite(self.generators, "the generators of a zonotope", (None, len(shift)))
+            raise GeometryError("a zonotope needs at least one dimension; give longer generators.")
+        generators = finite(self.generators, rows, (None, len(shift)))
         object.__setattr__(self, "shift", shift)
         object.__setattr__(self, "generators", generators)
+
+    def __repr__(self) -> str:
+        return f"Zonotope of {len(self.generators)} generators in R^{self.dimension}"
 
     @property
     def dimension(self) -> int:
@@ -114,6 +121,11 @@ class Zonotope:
             Counter-clockwise from the lowest in the plane. In general position
             v = 2 Σ_{i<d} C(p - 1, i); the work is O(p log p) in the plane, O(p² log p) in space
             and in proportion to v·p² beyond.
+
+        Raises
+        ------
+        GeometryError
+            If there may be tens of millions of them beyond the plane.
         """
         vectors, scale = self._non_zero()
         if self.dimension == 2:
@@ -177,7 +189,8 @@ class Zonotope:
         Raises
         ------
         GeometryError
-            If it is beyond the largest float64.
+            If it is beyond the largest float64, or a sum of so many determinants that it would
+            take half an hour.
         """
         _, exponent = math.frexp(np.abs(self.generators).max(initial=0))
         value = sum_of_determinants(np.ldexp(self.generators, -exponent))
