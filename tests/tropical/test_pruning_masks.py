@@ -131,6 +131,64 @@ def test_synflow_of_one_round_is_the_gradient_of_the_sum_over_paths():
         np.testing.assert_array_equal(a, b)
 
 
+def slow_synflow(weights, compression, rounds):
+    """Algorithm 1 as it is written: everything is priced and sorted in every round."""
+    total, biases = sum(w.size for w in weights), sum(map(len, weights))
+    budget = round((1 - compression) * (total + biases)) - biases
+    kept = np.ones(total, dtype=bool)
+    for number in range(1, rounds + 1):
+        left = [w * m for w, m in zip(weights, shaped(kept, weights), strict=True)]
+        prices = np.concatenate([p.ravel() for p in path_costs(left, norm=1)])
+        order = np.argsort(-np.where(kept, prices, -1), kind="stable")
+        kept = np.zeros(total, dtype=bool)
+        kept[order[: round(total * (budget / total) ** (number / rounds))]] = True
+    return shaped(kept, weights)
+
+
+def shaped(flat, weights):
+    parts = np.split(flat, np.cumsum([w.size for w in weights])[:-1])
+    return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+
+@few
+@given(stacks(), st.floats(0, 0.95), st.sampled_from([1, 2, 7]))
+def test_synflow_is_its_slow_reference_on_degenerate_stacks(given_stack, compression, rounds):
+    weights, biases = given_stack
+    allowed = round((1 - compression) * sum(w.size + len(w) for w in weights))
+    if allowed >= sum(map(len, biases)):
+        for ours, slow in zip(
+            synflow(weights, compression, rounds),
+            slow_synflow(weights, compression, rounds),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, slow)
+
+
+@pytest.mark.parametrize("kind", ["drawn", "tied", "a column that is not like the rest"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_synflow_is_its_slow_reference_where_it_looks_at_a_sample(kind, dtype):
+    """Of many weights only the lowest are sorted, up to a bound that every 61st weight gives."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(60, 61)), rng.normal(size=(50, 60)), rng.normal(size=(3, 50))]
+    if kind == "tied":
+        weights = [w.round() for w in weights]
+    elif kind != "drawn":
+        weights[0][:, 0] = 1e-9  # all that the sample sees of the first layer
+    weights = [w.astype(dtype) for w in weights]
+    for compression in (0.0, 0.6, 0.9):
+        for ours, slow in zip(
+            synflow(weights, compression, 20), slow_synflow(weights, compression, 20), strict=True
+        ):
+            np.testing.assert_array_equal(ours, slow)
+
+
+def test_synflow_refuses_paths_that_overflow():
+    large = np.full((1, 1), 1e30, np.float32)
+    weights = [large, large, np.array([[1], [0]], np.float32)]  # the last weight: 0 times infinity
+    with pytest.raises(ConfigError, match="score is not a number"), np.errstate(all="ignore"):
+        synflow(weights, 0.2)
+
+
 def test_synflow_in_rounds_keeps_a_path_where_one_round_empties_a_layer():
     """A layer of many small weights beside one of few large ones: SynFlow's own example."""
     rng = np.random.default_rng(0)

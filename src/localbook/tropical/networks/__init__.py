@@ -4,7 +4,7 @@ from localbook.arrays import Box
 from localbook.tropical.networks.blocks import BlockMatrix, backward, columns, product, transposed
 from localbook.tropical.networks.from_onnx import from_onnx
 from localbook.tropical.networks.from_torch import as_network, from_torch
-from localbook.tropical.networks.network import ReLUNetwork
+from localbook.tropical.networks.network import ReLUNetwork, check_layers
 from localbook.tropical.networks.plane import Plane, plane_through, window
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ReLUNetwork",
     "as_network",
     "backward",
+    "check_layers",
     "columns",
     "from_onnx",
     "from_torch",

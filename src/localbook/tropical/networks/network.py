@@ -1,5 +1,6 @@
 """A ReLU network as plain float64 arrays: what every exact computation here starts from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -56,29 +57,11 @@ class ReLUNetwork:
     slopes: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.weights or len(self.weights) != len(self.biases):
-            raise ConfigError(
-                f"{len(self.weights)} weight matrices with {len(self.biases)} biases: "
-                "give at least one matrix and exactly one bias for each."
-            )
         weights = tuple(
             w if isinstance(w, BlockMatrix) else np.array(floats(w)) for w in self.weights
         )
         biases = tuple(np.array(floats(b)) for b in self.biases)
-        width = weights[0].shape[-1] if weights[0].shape else 0
-        for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
-            if len(w.shape) != 2 or 0 in w.shape or w.shape[1] != width or b.shape != w.shape[:1]:
-                raise ConfigError(
-                    f"affine layer {number} has weights {w.shape} and bias {b.shape}, but takes "
-                    f"{width} inputs: give weights (outputs, {width}) and bias (outputs,)."
-                )
-            finite = w.finite() if isinstance(w, BlockMatrix) else np.isfinite(w).all()
-            if not (finite and np.isfinite(b).all()):
-                raise ConfigError(
-                    f"affine layer {number} has weights that are not finite: "
-                    "check the training that produced them for divergence."
-                )
-            width = len(w)
+        check_layers(weights, biases)
         given = self.slopes or [np.zeros(len(b)) for b in biases[:-1]]
         slopes = tuple(np.array(floats(s)) for s in given)
         if [s.shape for s in slopes] != [b.shape for b in biases[:-1]]:
@@ -174,6 +157,29 @@ class ReLUNetwork:
             if s is not None:
                 split[twin, np.arange(len(twin))] = -s[twin]
         return ReLUNetwork(tuple(weights), tuple(biases))
+
+
+def check_layers(weights: Sequence[Any], biases: Sequence[NDArray[Any]]) -> None:
+    """Refuse layers (outputs, inputs) that do not chain or are not finite, with a ConfigError."""
+    if not weights or len(weights) != len(biases):
+        raise ConfigError(
+            f"{len(weights)} weight matrices with {len(biases)} biases: "
+            "give at least one matrix and exactly one bias for each."
+        )
+    width = weights[0].shape[-1] if weights[0].shape else 0
+    for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        if len(w.shape) != 2 or 0 in w.shape or w.shape[1] != width or b.shape != w.shape[:1]:
+            raise ConfigError(
+                f"affine layer {number} has weights {w.shape} and bias {b.shape}, but takes "
+                f"{width} inputs: give weights (outputs, {width}) and bias (outputs,)."
+            )
+        finite = w.finite() if isinstance(w, BlockMatrix) else np.isfinite(w).all()
+        if not (finite and np.isfinite(b).all()):
+            raise ConfigError(
+                f"affine layer {number} has weights that are not finite: "
+                "check the training that produced them for divergence."
+            )
+        width = len(w)
 
 
 def _applied(weight: Matrix, rows: Floats) -> Floats:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
-from localbook.tropical.networks import ReLUNetwork
+from localbook.tropical.networks import check_layers
 
 Array = NDArray[np.floating]
 
@@ -100,17 +100,30 @@ def path_costs(
         If the layers do not chain, there are fewer than two, or a number is not finite.
     """
     check_stack(weights, [np.zeros(len(w)) for w in weights])
-    powers = [np.abs(w) ** norm for w in weights]
-    before = [np.ones(weights[0].shape[1], dtype=weights[0].dtype)]
-    for power in powers[:-1]:
-        before.append(power @ before[-1])
-    after = [np.ones(len(weights[-1]), dtype=weights[-1].dtype)]
-    for power in reversed(powers[1:]):
-        after.insert(0, power.T @ after[0])
+    before, after = path_sums([np.abs(w) ** norm for w in weights])
     return [
         np.abs(w) * s ** (exponent / norm) * (r ** (exponent / norm))[:, None]
         for w, s, r in zip(weights, before, after, strict=True)
     ]
+
+
+def path_sums(weights: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """Return the sums over all paths that end in a layer's inputs, and that begin at its outputs.
+
+    A path counts by the product of its weights, so an input of the first layer and an output of the
+    last have 1.
+
+    Returns
+    -------
+    two lists of ndarray : (inputs,) and (outputs,) of each layer
+    """
+    before = [np.ones(weights[0].shape[1], dtype=weights[0].dtype)]
+    for w in weights[:-1]:
+        before.append(w @ before[-1])
+    after = [np.ones(len(weights[-1]), dtype=weights[-1].dtype)]
+    for w in reversed(weights[1:]):
+        after.insert(0, w.T @ after[0])
+    return before, after
 
 
 def lookahead_costs(weights: Sequence[Array], exponent: float = 1.0) -> list[Array]:
@@ -151,6 +164,7 @@ def _scales(weights: Sequence[Array], biases: Sequence[Array]) -> tuple[list[Arr
 
 def check_stack(weights: Sequence[Array], biases: Sequence[Array]) -> None:
     """Refuse what is no stack of two or more layers, with a ConfigError."""
-    double = [tuple(np.asarray(a, np.float64) for a in arrays) for arrays in (weights, biases)]
-    if len(ReLUNetwork(*double).weights) < 2:
+    layers = [np.asarray(w) for w in weights]
+    check_layers(layers, [np.asarray(b) for b in biases])
+    if len(layers) < 2:
         raise ConfigError("pruning needs two or more layers: give a network with a hidden one.")

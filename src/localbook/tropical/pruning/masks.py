@@ -6,12 +6,16 @@ Pruning weights leaves the biases alone; removing a neuron takes its row, its bi
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from localbook.errors import ConfigError
-from localbook.tropical.pruning.costs import Array, check_stack, path_costs
+from localbook.tropical.pruning.costs import Array, check_stack, path_sums
 from localbook.tropical.pruning.objective import Mask
+
+_STRIDE = 61  # shares no factor with widths such as 4096, so that all columns are sampled
 
 
 def parameters_kept(weights: Sequence[Array], compression: float) -> int:
@@ -51,9 +55,7 @@ def keep_weights(
     """
     budget = _weights_kept(weights, compression)
     flat = np.concatenate([s.ravel() for s in scores])
-    mask = _largest(flat, budget)
-    cuts = np.cumsum([w.size for w in weights])[:-1]
-    return [m.reshape(w.shape) for m, w in zip(np.split(mask, cuts), weights, strict=True)]
+    return _shaped(_largest(flat, budget), weights)
 
 
 def class_blind(weights: Sequence[Array], compression: float) -> list[Mask]:
@@ -124,18 +126,19 @@ def synflow(weights: Sequence[Array], compression: float, rounds: int = 100) -> 
     list of bool ndarray, shaped as the weights
     """
     budget = _weights_kept(weights, compression)
-    total = sum(w.size for w in weights)
-    masks = [np.ones(w.shape, dtype=bool) for w in weights]
-    cuts = np.cumsum([w.size for w in weights])[:-1]
+    check_stack(weights, [np.zeros(len(w)) for w in weights])
+    sizes = np.concatenate([np.abs(w).ravel() for w in weights])  # zero once they are gone
+    scores, kept = np.empty_like(sizes), np.ones(len(sizes), dtype=bool)
+    layers, priced = _shaped(sizes, weights), _shaped(scores, weights)
+    left = total = len(sizes)
     for number in range(1, rounds + 1):
+        for size, score, s, r in zip(layers, priced, *path_sums(layers), strict=True):
+            np.multiply(size, s, out=score)
+            score *= r[:, None]
         count = round(total * (budget / total) ** (number / rounds))
-        left = [w * m for w, m in zip(weights, masks, strict=True)]
-        scores = [
-            np.where(m, s, -1) for m, s in zip(masks, path_costs(left, norm=1), strict=True)
-        ]  # below every score: what is gone stays gone
-        mask = _largest(np.concatenate([s.ravel() for s in scores]), count)
-        masks = [m.reshape(w.shape) for m, w in zip(np.split(mask, cuts), weights, strict=True)]
-    return masks
+        gone = _lowest(scores, kept, left - count)
+        kept[gone], sizes[gone], left = False, 0, count
+    return _shaped(kept, weights)
 
 
 def keep_neurons(
@@ -224,6 +227,37 @@ def _largest(scores: Array, count: int) -> Mask:
     ties = np.flatnonzero(scores == threshold)
     mask[ties[: count - np.count_nonzero(mask)]] = True
     return mask
+
+
+def _lowest(scores: Array, among: Mask, count: int) -> NDArray[np.intp]:
+    """Return the places of the ``count`` lowest scores among some (n,); of equal ones the last.
+
+    Few of very many: only those up to a bound, which a sample gives, are put in order.
+    """
+    # The least of all is not a number if one is not: no array of answers is needed to see it.
+    if np.isnan(scores.min()) and np.isnan(scores[among]).any():
+        raise ConfigError("a score is not a number: check the weights and gradients.")
+    if count == 0:
+        return np.empty(0, dtype=np.intp)
+    sample = scores[::_STRIDE][among[::_STRIDE]]
+    rank = round(1.2 * count / _STRIDE) + 10
+    near = among
+    if rank < len(sample):
+        near = scores <= np.partition(sample, rank)[rank]
+        near &= among
+    places = np.flatnonzero(near)
+    if len(places) < count:  # the sample was not like the rest
+        places = np.flatnonzero(among)
+    values = scores[places]
+    threshold = np.partition(values, count - 1)[count - 1]
+    below, ties = places[values < threshold], places[values == threshold]
+    return np.concatenate([below, ties[len(below) - count :]])
+
+
+def _shaped(flat: NDArray[Any], weights: Sequence[Array]) -> list[NDArray[Any]]:
+    """Return views of one array (n,) that are shaped as the weights."""
+    cuts = np.cumsum([w.size for w in weights])[:-1]
+    return [part.reshape(w.shape) for part, w in zip(np.split(flat, cuts), weights, strict=True)]
 
 
 def parameters_of(widths: Sequence[int]) -> int:
