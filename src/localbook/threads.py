@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median
 
 from localbook.errors import ConfigError
-from localbook.files import whole
 
 FILE = "threads.json"
 _PAYS = 0.95  # of the time that one thread takes
@@ -58,8 +57,8 @@ class Threads:
 
     def keep(self, folder: Path) -> None:
         """Write them beside the work that they are for."""
-        with whole(folder / FILE) as partial:
-            partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     def measured(self, call: Callable[[], object]) -> "Threads":
         """Return one of the two numbers: ``most`` if a call takes clearly less time by them."""
