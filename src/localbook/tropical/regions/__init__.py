@@ -7,8 +7,9 @@ from localbook.tropical.regions.linear_regions import LinearRegions, linear_regi
 from localbook.tropical.regions.lines import regions_by_lines, ties_by_lines
 from localbook.tropical.regions.nearest import NearestTie, nearest_boundary
 from localbook.tropical.regions.pieces import DecisionPieces, decision_pieces
+from localbook.tropical.regions.small import SmallNetwork
 from localbook.tropical.regions.ties import Ties, ties_on_square
-from localbook.tropical.regions.walk import SmallNetwork, ties_by_walking
+from localbook.tropical.regions.walk import ties_by_walking
 from localbook.tropical.regions.wide import ties_by_tiles
 
 __all__ = [
