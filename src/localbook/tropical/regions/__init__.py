@@ -1,6 +1,7 @@
 """Linear regions and decision boundaries."""
 
 from localbook.tropical.regions.boundary import DecisionBoundary, decision_boundary
+from localbook.tropical.regions.bounds import Bounds, Tiles
 from localbook.tropical.regions.cells import layers_of
 from localbook.tropical.regions.counts import RegionEstimate, count_regions, estimate_regions
 from localbook.tropical.regions.linear_regions import LinearRegions, linear_regions
@@ -13,6 +14,7 @@ from localbook.tropical.regions.walk import ties_by_walking
 from localbook.tropical.regions.wide import ties_by_tiles
 
 __all__ = [
+    "Bounds",
     "DecisionBoundary",
     "DecisionPieces",
     "LinearRegions",
@@ -20,6 +22,7 @@ __all__ = [
     "RegionEstimate",
     "SmallNetwork",
     "Ties",
+    "Tiles",
     "count_regions",
     "decision_boundary",
     "decision_pieces",

@@ -2,9 +2,9 @@
 
 Each tile has bounds on all pre-activations, from a pass forwards: a neuron with values in [l, u],
 l < 0 < u, obeys c z <= relu(z) <= c (z - l), c = u / (u - l), and one of slope s below zero makes
-s z + (1 - s) relu(z) of z. A pass back from the scores then
-bounds the lead of one class over another: seen from there each neuron's sign in the lead is known,
-and what cancels between neurons cancels in the bound too. After Zhang et al., "Efficient Neural
+s z + (1 - s) relu(z) of z. A pass back from the scores then bounds the lead of one class over
+another: seen from there each neuron's sign in the lead is known, and what cancels between neurons
+cancels in the bound too. After Zhang et al., "Efficient Neural
 Network Robustness Certification with General Activation Functions" (CROWN, arXiv 1811.00866).
 """
 
@@ -19,9 +19,9 @@ from localbook.tropical.networks import Matrix, ReLUNetwork, backward, product
 from localbook.tropical.tolerance import TOLERANCE
 
 LARGEST = 2.0**64
-"""Networks whose terms may get larger are not bounded in single precision."""
+"""Single precision serves networks whose terms get no larger, but in every layer larger than 2^-32."""
 
-LEAST = 2.0**-64
+LEAST = 1 / LARGEST
 """In single precision, signs of smaller numbers are left open."""
 
 
@@ -162,7 +162,8 @@ class Bounds:
     def fits_single(self) -> bool:
         """Whether single precision is enough for all of its terms on [-1, 1]^2."""
         square = Tiles(np.zeros((2, 1)), np.ones((2, 1)))
-        return all(part.size.max() < LARGEST for part in self._forwards(square)[0])
+        sizes = [part.size.max() for part in self._forwards(square)[0]]
+        return max(sizes) < LARGEST and min(sizes) > LEAST**0.5
 
     def _slack(self, size: Floats) -> Floats:
         """Return how far rounding can move what has terms of such a size."""

@@ -49,7 +49,7 @@ class Walker:
             own = self.maps[start - 3 : start - 3 + len(weight), :start]
             np.matmul(weight[:, 3 + on], self.maps[on, :start], out=own)
             own += weight
-        self.sign = np.where(active, 1.0, -1.0)
+        self.sign = [1.0 if on else -1.0 for on in active.tolist()]
         self.outputs = self.maps[network.neurons :, :3]
         self.crossed = -1
         self._lines, self._way = self.maps[: network.neurons, :3], np.zeros((3, 2))
@@ -61,8 +61,9 @@ class Walker:
 
         Returns how far that is; 0 if what comes first is not certain.
         """
-        self._way[1:] = (dx, self.x), (dy, self.y)
-        fall, height = (self._lines @ self._way).T
+        way = self._way
+        way[1, 0], way[1, 1], way[2, 0], way[2, 1] = dx, self.x, dy, self.y
+        fall, height = (self._lines @ way).T
         rate = self._rate  # of those that come to zero minus one by how soon, at the end two zeros
         if self.crossed < 0 and (height * self.sign).min(initial=1) <= 0:
             return 0.0
@@ -70,20 +71,20 @@ class Walker:
         rate[self.crossed] = 0
         k = int(rate.argmin())
         first, rate[k] = float(rate[k]), 0
-        second = float(rate.min())
+        second = float(np.minimum.reduce(rate))
         time = -1 / first if first else inf
         after = -1 / second if second else inf
-        way = min(time, most)
+        gone = min(time, most)
         if (
-            not way >= TOLERANCE.contact
+            not gone >= TOLERANCE.contact
             or abs(time - most) < TOLERANCE.contact
             or after - time < TOLERANCE.contact
         ):
             return 0.0
-        self.x, self.y = self.x + way * dx, self.y + way * dy
+        self.x, self.y = self.x + gone * dx, self.y + gone * dy
         if time < most:
             self._cross(k)
-        return way
+        return gone
 
     def _cross(self, k: int) -> None:
         """Turn a neuron on or off: what comes after it gains or loses what it is."""
@@ -236,8 +237,8 @@ def _follow(
         off = a * x + b * y + c  # rounding alone
         x, y, dx, dy = x - off * a, y - off * b, -b, a
         if walker.crossed >= 0:
-            s, t = (walker.maps[walker.crossed, 1:3] * walker.sign[walker.crossed]).tolist()
-            inward = (s * dx + t * dy) / hypot(s, t)
+            s, t = walker.maps[walker.crossed, 1:3].tolist()
+            inward = walker.sign[walker.crossed] * (s * dx + t * dy) / hypot(s, t)
         else:
             inward = -x * dx if abs(x) > abs(y) else -y * dy
         if abs(inward) < APART:
