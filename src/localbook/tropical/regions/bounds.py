@@ -19,7 +19,7 @@ from localbook.tropical.networks import Matrix, ReLUNetwork, backward, product
 from localbook.tropical.tolerance import TOLERANCE
 
 LARGEST = 2.0**64
-"""Single precision serves networks whose terms get no larger, but in every layer larger than 2^-32."""
+"""Single precision serves networks whose terms get no larger, and over 2^-32 in every layer."""
 
 LEAST = 1 / LARGEST
 """In single precision, signs of smaller numbers are left open."""
@@ -100,7 +100,8 @@ class Ranges:
     def largest(self, slopes: Floats) -> Floats:
         """Return how large neurons of these slopes can get on any tile (width, 1)."""
         below: Floats = np.abs(slopes) * -np.minimum(self.low.min(axis=1, keepdims=True), 0)
-        return np.maximum(self.high.max(axis=1, keepdims=True), below)
+        largest: Floats = np.maximum(self.high.max(axis=1, keepdims=True), below)
+        return largest
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Bounds:
         """Whether single precision is enough for all of its terms on [-1, 1]^2."""
         square = Tiles(np.zeros((2, 1)), np.ones((2, 1)))
         sizes = [part.size.max() for part in self._forwards(square)[0]]
-        return max(sizes) < LARGEST and min(sizes) > LEAST**0.5
+        return bool(max(sizes) < LARGEST and min(sizes) > LEAST**0.5)
 
     def _slack(self, size: Floats) -> Floats:
         """Return how far rounding can move what has terms of such a size."""

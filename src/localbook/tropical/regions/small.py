@@ -145,7 +145,9 @@ def small_networks(
         read = _read(network, stay, [gain[:, i] for gain in gains])
         kept = [*stay, np.arange(network.classes)]
         own_lines = [line[rows, :, i] for line, rows in zip(lines, kept, strict=True)]
-        sizes = [np.float64(part.size[rows, 0]) for part, rows in zip(ranges, kept, strict=True)]
+        sizes = [
+            part.size[rows, 0].astype(np.float64) for part, rows in zip(ranges, kept, strict=True)
+        ]
         found.append(_assembled(own_lines, sizes, read))
     return found
 
