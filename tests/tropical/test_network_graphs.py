@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from localbook import tropical
-from localbook.tropical.networks import BlockMatrix, backward, product
+from localbook.tropical.networks import BlockMatrix, backward, columns, product
 from tests.tropical.reference_cells import all_regions, area
 from tests.tropical.test_boundary import assert_equal_to_reference
 from tests.tropical.test_network_conversion import assert_same_function, settled
@@ -211,6 +211,10 @@ def test_products_in_blocks_are_products(transposed):
     assert product(matrix, right[:, :0]).shape == (len(full), 0)
     np.testing.assert_allclose(product(abs(matrix), right), np.abs(full) @ right, atol=1e-12)
     np.testing.assert_allclose(backward(matrix, left), full.T @ left, atol=1e-12)
+    some = rng.choice(full.shape[1], 9)
+    np.testing.assert_allclose(backward(matrix, left, some), full[:, some].T @ left, atol=1e-12)
+    np.testing.assert_array_equal(columns(matrix, some), full[:, some])
+    assert product(matrix.astype(np.float32), right.astype(np.float32)).dtype == np.float32
 
 
 def test_large_convolutions_share_their_weights():

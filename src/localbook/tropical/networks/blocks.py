@@ -13,6 +13,10 @@ AT_ONCE = 2**21
 """Numbers that are gathered for one product: few enough to stay small in memory."""
 
 
+SPARSE = 2**20
+"""Matrices of so many entries or fewer are kept as sparse ones, too."""
+
+
 @dataclass(frozen=True)
 class Block:
     """One small matrix, used at many places: a convolution's kernel."""
@@ -93,8 +97,16 @@ class BlockMatrix:
         values = np.concatenate([p.data for p in parts])
         return sparse.csr_array((values, (rows, columns)), shape=self.shape)
 
+    @cached_property
+    def _by_column(self) -> Any:
+        """The transposed matrix by rows, as a sparse one."""
+        return self.sparse().T.tocsr()
+
     def columns(self, index: Indices) -> Floats:
         """Return some columns as an array (k, len(index))."""
+        if self.entries <= SPARSE:
+            few: Floats = self._by_column[index].T.toarray(order="C")
+            return few
         different, place = np.unique(index, return_inverse=True)
         out: Floats = self.rest[:, different].toarray()
         number = np.full(self.shape[1], -1)
@@ -104,6 +116,18 @@ class BlockMatrix:
             slot = number[block.columns[column, at]]
             np.add.at(out, (block.rows[:, at], slot), block.weight[:, column])
         return out[:, place]
+
+    def astype(self, kind: DTypeLike) -> "BlockMatrix":
+        """Return a copy in numbers of another kind."""
+        blocks = tuple(Block(b.rows, b.columns, b.weight.astype(kind)) for b in self.blocks)
+        return BlockMatrix(self.shape, blocks, self.rest.astype(kind))
+
+    def back(self, columns: Floats, index: Indices) -> Floats:
+        """Return some rows of the transposed matrix times ``columns`` (k, m)."""
+        if self.entries <= SPARSE:
+            few: Floats = self._by_column[index] @ columns
+            return few
+        return self.columns(index).T @ columns
 
     @property
     def entries(self) -> int:
@@ -140,9 +164,13 @@ def transposed(weight: Matrix) -> Matrix:
     return weight.transposed if isinstance(weight, BlockMatrix) else weight.T
 
 
-def backward(weight: Matrix, columns: Floats) -> Floats:
-    """Return weight.T @ columns (width, m), columns (k, m)."""
-    return product(transposed(weight), columns)
+def backward(weight: Matrix, columns: Floats, index: Indices | None = None) -> Floats:
+    """Return weight.T @ columns (width, m), columns (k, m); if given, only the rows ``index``."""
+    if index is None:
+        return product(transposed(weight), columns)
+    if isinstance(weight, BlockMatrix):
+        return weight.back(columns, index)
+    return weight[:, index].T @ columns
 
 
 def columns(weight: Matrix, index: Indices) -> Floats:

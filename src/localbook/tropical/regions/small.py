@@ -2,91 +2,128 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from localbook.arrays import Floats, Indices, Masks
+from localbook.arrays import Floats, Indices
 from localbook.tropical.networks import ReLUNetwork, backward, columns, product, transposed
-from localbook.tropical.regions.walk import SmallNetwork
+from localbook.tropical.regions.bounds import Ranges, Tiles
+from localbook.tropical.regions.cells import Layer
 from localbook.tropical.tolerance import TOLERANCE
 
+APART = 1e-9
+"""Parts of half a side below which places, and shares below which slopes, are taken for one."""
 
-@dataclass(frozen=True)
-class Tiles:
-    """Boxes centre +- half in the plane, both (2, m)."""
+GRID = 6
+"""In so many parts each way bounds on gradients are looked for."""
 
-    centre: Floats
-    half: Floats
+CENTRES = np.stack(np.meshgrid(*2 * [np.arange(1 - GRID, GRID, 2) / GRID]), axis=-1).reshape(-1, 2)
 
-    def __len__(self) -> int:
-        return len(self.centre[0])
 
-    def select(self, chosen: Masks | Indices | slice) -> "Tiles":
-        """Return the tiles where ``chosen`` (m,) is true."""
-        return Tiles(self.centre[:, chosen], self.half[:, chosen])
-
-    def place(self, points: Floats) -> Floats:
-        """Return points of the square (2, ...) as points of the only tile."""
-        shape = (2,) + (1,) * (points.ndim - 1)
-        return self.centre.reshape(shape) + self.half.reshape(shape) * points
-
-    def quarters(self) -> "Tiles":
-        """Return the four quarters of each tile."""
-        half = self.half / 2
-        signs = [(i, j) for i in (-1, 1) for j in (-1, 1)]
-        centres = [self.centre + half * np.array(sign)[:, None] for sign in signs]
-        return Tiles(np.concatenate(centres, axis=1), np.tile(half, 4))
-
-    def and_(self, others: "Tiles") -> "Tiles":
-        """Return these tiles, then others."""
-        return Tiles(np.hstack([self.centre, others.centre]), np.hstack([self.half, others.half]))
+Shares = tuple[Floats, Floats]
+"""Bounds (n, K) on how active neurons are: 0 or 1."""
 
 
 @dataclass(frozen=True)
-class Ranges:
-    """What the neurons of one layer do on each tile.
+class SmallNetwork:
+    """A ReLU network of two inputs whose layers all read 1, the inputs and every ReLU before them.
 
     Attributes
     ----------
-    low, high : ndarray (width, m)
-        Between which values they lie; from 0 on for those that only pass a value on.
-    size : ndarray (width, m)
-        How large the terms are that were added up for them.
+    weights : tuple of ndarray (n, 3 + neurons before)
+        Of each hidden layer, then of the scores; a hidden layer may have no neuron.
+    sizes : tuple of ndarray (n,)
+        How large the terms were that the first column comes from.
     """
 
-    low: Floats
-    high: Floats
-    size: Floats
+    weights: tuple[Floats, ...]
+    sizes: tuple[Floats, ...]
 
     @property
-    def folding(self) -> Masks:
-        """Which neurons can change sign (width, m), by more than rounding."""
-        return ~self.active & (self.high > self._slack)
+    def neurons(self) -> int:
+        """The number of hidden neurons K."""
+        return int(self.weights[-1].shape[1]) - 3
 
-    @property
-    def active(self) -> Masks:
-        """Which neurons are above zero, or zero, all over (width, m)."""
-        return self.low >= -self._slack
+    def layers(self) -> list[Layer]:
+        """Return it as layers of which each passes on what it reads, besides its own neurons."""
+        found, slopes = [], np.ones(2)
+        for weight, size in zip(self.weights[:-1], self.sizes[:-1], strict=True):
+            kept = weight.shape[1] - 1
+            offset = np.hstack([np.zeros((2, kept)), [weight[:, 0], size]])
+            found.append(Layer(np.vstack([np.eye(kept), weight[:, 1:]]), offset, slopes))
+            slopes = np.append(np.ones(kept), np.zeros(len(weight)))
+        last, size = self.weights[-1], self.sizes[-1]
+        return [*found, Layer(last[:, 1:], np.stack([last[:, 0], size]), slopes)]
 
-    @property
-    def _slack(self) -> Floats:
-        return 2 * TOLERANCE.rounding * self.size
+    def at(self, points: Floats) -> tuple[Floats, Floats]:
+        """Return the pre-activations (n, K) and the scores (n, classes) at points (n, 2)."""
+        read = np.ones((len(points), 3 + self.neurons))
+        read[:, 1:3] = points
+        values = np.empty((len(points), self.neurons))
+        for weight in self.weights[:-1]:
+            start, stop = weight.shape[1], weight.shape[1] + len(weight)
+            values[:, start - 3 : stop - 3] = read[:, :start] @ weight.T
+            np.maximum(values[:, start - 3 : stop - 3], 0, out=read[:, start:stop])
+        return values, read @ self.weights[-1].T
 
-    def on(self, tile: Indices) -> "Ranges":
-        """Return the ranges on some tiles."""
-        return Ranges(self.low[:, tile], self.high[:, tile], self.size[:, tile])
+    def slopes(self, leads: Floats, shares: Shares | None = None) -> tuple[Floats, Floats]:
+        """Return bounds (p, 2) on the gradients of ``leads`` (p, classes).
 
-    def largest(self, slopes: Floats) -> Floats:
-        """Return how large neurons of these slopes can get, whatever their sign."""
-        below: Floats = np.abs(slopes) * -np.minimum(self.low, 0)
-        return np.maximum(np.maximum(self.high, 0), below)
+        Of row i where neurons are as active as row i of ``shares`` says; anywhere, if not given.
+        """
+        least, most = shares or (np.zeros((1, self.neurons)), np.ones((1, self.neurons)))
+        low = leads @ self.weights[-1]
+        high = low.copy()
+        for weight, up, down in self._signs[::-1]:
+            start, stop = weight.shape[1], weight.shape[1] + len(weight)
+            own = slice(start - 3, stop - 3)
+            passed = _passed(low[:, start:stop], high[:, start:stop], least[:, own], most[:, own])
+            low[:, :start] += passed[0] @ up + passed[1] @ down
+            high[:, :start] += passed[1] @ up + passed[0] @ down
+        return low[:, 1:3], high[:, 1:3]
+
+    @cached_property
+    def centres(self) -> tuple[Floats, Floats]:
+        """The pre-activations and the scores at the centres of the parts of the square."""
+        return self.at(CENTRES)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """How active neurons are at least and at most, 0 or 1, in each part of the square."""
+        values, _ = self.centres
+        parts = len(values)
+        least, most = np.zeros(values.shape), np.ones(values.shape)
+        low = np.zeros((3 + self.neurons, 2 * parts))  # slopes along x in all parts, then along y
+        low[1, :parts] = low[2, parts:] = 1
+        high = low.copy()
+        for weight, up, down in self._signs:
+            start, stop = weight.shape[1], weight.shape[1] + len(weight)
+            own = slice(start - 3, stop - 3)
+            falls = up @ low[:start] + down @ high[:start]
+            rises = up @ high[:start] + down @ low[:start]
+            largest = np.maximum(np.abs(falls), np.abs(rises))
+            reach = (1 + APART) / GRID * (largest[:, :parts] + largest[:, parts:]).T
+            least[:, own] = values[:, own] > reach
+            most[:, own] = values[:, own] >= -reach
+            shares = (np.tile(share[:, own].T, 2) for share in (least, most))
+            low[start:stop], high[start:stop] = _passed(falls, rises, *shares)
+        return least, most
+
+    @cached_property
+    def layer_of(self) -> list[tuple[int, int]]:
+        """Where the layer of each neuron starts and stops, by numbers of neurons."""
+        ends = ((w.shape[1] - 3, w.shape[1] - 3 + len(w)) for w in self.weights[:-1])
+        return [(start, stop) for start, stop in ends for _ in range(start, stop)]
+
+    @cached_property
+    def _signs(self) -> list[tuple[Floats, Floats, Floats]]:
+        return [(w, np.maximum(w, 0), np.minimum(w, 0)) for w in self.weights[:-1]]
 
 
-def chord_above(ranges: Ranges) -> tuple[Floats, Floats]:
-    """Return c and c l, of the chord c (z - l) above relu(z)."""
-    low, high = np.minimum(ranges.low, 0), np.maximum(ranges.high, 0)
-    chord = np.divide(high, high - low, out=np.zeros_like(high), where=high > 0)
-    return chord, chord * low
+def _passed(low: Floats, high: Floats, least: Floats, most: Floats) -> tuple[Floats, Floats]:
+    """Return bounds on what is between low and high, times what is between least and most."""
+    return np.minimum(low * least, low * most), np.maximum(high * least, high * most)
 
 
 def small_networks(
@@ -99,35 +136,41 @@ def small_networks(
     the scores and from the neurons that stay what all of these read of earlier ones.
     """
     hidden = list(zip(ranges[:-1], network.slopes, strict=True))
-    stay = [[np.flatnonzero(column) for column in part.folding.T] for part, _ in hidden]
+    folding = [part.folding for part, _ in hidden]
     gains = [np.where(part.active, 1, below[:, None]) for part, below in hidden]
     lines = _lines(network, tiles, gains)
-    every = range(len(tiles))
-    owner = np.repeat(every, network.classes)
-    rows = np.tile(np.asarray(network.weights[-1]).T, len(tiles))  # (width, scores of all tiles)
-    read: list[list[Floats]] = [[] for _ in every]  # of each layer by all later ones, last first
-    for k in range(len(hidden) - 1, -1, -1):
-        weight, own = network.weights[k], [np.flatnonzero(owner == i) for i in every]
-        for i in every:
-            jump = 1 - network.slopes[k][stay[k][i]]
-            read[i].append(rows[np.ix_(stay[k][i], own[i])].T * jump)
-        rows *= gains[k][:, owner]
-        if k == 1:  # of the first layer nothing else is needed
-            for i in every:
-                some = columns(weight, stay[0][i])
-                jump = 1 - network.slopes[0][stay[0][i]]
-                read[i].append(np.vstack([rows[:, own[i]].T @ some, some[stay[1][i]]]) * jump)
-            break
-        new = columns(transposed(weight), np.concatenate(stay[k]))
-        rows = np.hstack([backward(weight, rows), new])
-        owner = np.append(owner, np.repeat(every, [len(found) for found in stay[k]]))
     found = []
-    for i in every:
-        kept = [part[i] for part in stay] + [np.arange(network.classes)]
+    for i in range(len(tiles)):
+        stay = [np.flatnonzero(part[:, i]) for part in folding]
+        read = _read(network, stay, [gain[:, i] for gain in gains])
+        kept = [*stay, np.arange(network.classes)]
         own_lines = [line[rows, :, i] for line, rows in zip(lines, kept, strict=True)]
-        sizes = [part.size[rows, i] for part, rows in zip(ranges, kept, strict=True)]
-        found.append(_assembled(own_lines, sizes, read[i]))
+        sizes = [
+            part.size[rows, 0].astype(np.float64) for part, rows in zip(ranges, kept, strict=True)
+        ]
+        found.append(_assembled(own_lines, sizes, read))
     return found
+
+
+def _read(network: ReLUNetwork, stay: Sequence[Indices], gains: Sequence[Floats]) -> list[Floats]:
+    """Return what is read of the neurons that stay, of each hidden layer, the last first.
+
+    Rows are of the scores, then of the neurons that stay in later layers, of the last layer first.
+    """
+    jumps = [1 - below[own] for below, own in zip(network.slopes, stay, strict=True)]
+    rows = np.asarray(network.weights[-1]).T
+    read = []
+    for k in range(len(stay) - 1, 0, -1):
+        weight = network.weights[k]
+        read.append(rows[stay[k]].T * jumps[k])
+        back = rows * gains[k][:, None]
+        if k == 1:  # of the first layer nothing else is needed
+            ones = np.zeros((len(rows), len(stay[1])))
+            ones[stay[1], np.arange(len(stay[1]))] = 1
+            back = backward(weight, np.hstack([back, ones]), stay[0])
+            return [*read, back.T * jumps[0]]
+        rows = np.hstack([backward(weight, back), columns(transposed(weight), stay[k])])
+    return [rows[stay[0]].T * jumps[0]]
 
 
 def _lines(network: ReLUNetwork, tiles: Tiles, gains: list[Floats]) -> list[Floats]:
@@ -177,24 +220,26 @@ def simplified(network: ReLUNetwork, tile: Tiles, most: int) -> list[SmallNetwor
         value = maps @ zonotope
         reach = np.abs(value[:, 1:]).sum(axis=1)
         slack = TOLERANCE.rounding * size
-        ranges = Ranges(value[:, 0] - reach - slack, value[:, 0] + reach + slack, size)
-        ranges.low[below == 1] = 0
+        low, high = value[:, 0] - reach - slack, value[:, 0] + reach + slack
+        ranges = Ranges(*(part[:, None] for part in (low, high, size)))
+        largest = ranges.largest(below[:, None])
+        low[below == 1] = 0
         stay = np.flatnonzero(ranges.folding)
         kept = maps.shape[1]
         if kept - 3 + len(stay) > most:
             return None
         weights.append(maps[stay])
         sizes.append(size[stay])
-        chord, middle = chord_above(ranges)
-        middle /= -2
+        chord, drop = (part[:, 0] for part in ranges.chord)
+        middle = drop / -2
         lines = chord[stay, None] * value[stay]
         lines[:, 0] += middle[stay]
         own = np.vstack([np.zeros((kept, len(stay))), np.diag(middle[stay])])
         zonotope = np.hstack([np.vstack([zonotope, lines]), own])
-        passed = maps * np.where(ranges.active, 1, below)[:, None]
+        passed = maps * np.where(ranges.active, 1, below[:, None])
         maps = np.hstack([product(weight, passed), columns(weight, stay) * (1 - below[stay])])
         maps[:, 0] += bias
-        size = product(magnitude, ranges.largest(below)[:, None])[:, 0] + np.abs(bias)
+        size = product(magnitude, largest)[:, 0] + np.abs(bias)
     value = maps @ zonotope
     top = value[:, 0].argmax()
     lead, slack = value[top] - value, TOLERANCE.rounding * (size + size[top])
