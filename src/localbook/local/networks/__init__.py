@@ -1,83 +1,44 @@
 """Networks: chains of isolated modules with heads, made here or cut from a model of another."""
 
-from localbook.local.networks.adding import add_heads, with_heads
-from localbook.local.networks.airbench import airbench, isolated_airbench
-from localbook.local.networks.auglocal import with_auglocal_heads
-from localbook.local.networks.backbones import BACKBONES, isolated
-from localbook.local.networks.blocks import Chain, blocks, in_blocks
-from localbook.local.networks.checks import (
-    check_batch_norm,
-    check_heads,
-    check_inputs,
-    check_trainable,
-    explained,
-    has_batch_norm,
-)
-from localbook.local.networks.dgl import dgl_head, with_dgl_heads
-from localbook.local.networks.heads import (
-    HEADS,
-    Cost,
-    FixedLinear,
-    MeanToken,
-    ToTokens,
-    check_labels,
-    cost,
-    make_head,
-)
-from localbook.local.networks.isolated import ConvNet, IsolatedNetwork, linear_head
-from localbook.local.networks.models import cifar_resnet, residual_stream, small_vit
-from localbook.local.networks.replay import (
-    RandomState,
-    buffers_of,
-    call_again,
-    copied,
-    evaluating,
-    unchanged,
-)
-from localbook.local.networks.saved_tensors import SavedTensors
-from localbook.local.networks.split import Split, cut_points, split
-
-__all__ = [
-    "BACKBONES",
-    "HEADS",
-    "Chain",
-    "ConvNet",
-    "Cost",
-    "FixedLinear",
-    "IsolatedNetwork",
-    "MeanToken",
-    "RandomState",
-    "SavedTensors",
-    "Split",
-    "ToTokens",
-    "add_heads",
-    "airbench",
-    "blocks",
-    "buffers_of",
-    "call_again",
-    "check_batch_norm",
-    "check_heads",
-    "check_inputs",
-    "check_labels",
-    "check_trainable",
-    "cifar_resnet",
-    "copied",
-    "cost",
-    "cut_points",
-    "dgl_head",
-    "evaluating",
-    "explained",
-    "has_batch_norm",
-    "in_blocks",
-    "isolated",
-    "isolated_airbench",
-    "linear_head",
-    "make_head",
-    "residual_stream",
-    "small_vit",
-    "split",
-    "unchanged",
-    "with_auglocal_heads",
-    "with_dgl_heads",
-    "with_heads",
-]
+from localbook.local.networks.adding import add_heads as add_heads
+from localbook.local.networks.adding import with_heads as with_heads
+from localbook.local.networks.airbench import airbench as airbench
+from localbook.local.networks.airbench import isolated_airbench as isolated_airbench
+from localbook.local.networks.auglocal import with_auglocal_heads as with_auglocal_heads
+from localbook.local.networks.backbones import BACKBONES as BACKBONES
+from localbook.local.networks.backbones import isolated as isolated
+from localbook.local.networks.blocks import Chain as Chain
+from localbook.local.networks.blocks import blocks as blocks
+from localbook.local.networks.blocks import in_blocks as in_blocks
+from localbook.local.networks.checks import check_batch_norm as check_batch_norm
+from localbook.local.networks.checks import check_heads as check_heads
+from localbook.local.networks.checks import check_inputs as check_inputs
+from localbook.local.networks.checks import check_trainable as check_trainable
+from localbook.local.networks.checks import explained as explained
+from localbook.local.networks.checks import has_batch_norm as has_batch_norm
+from localbook.local.networks.dgl import dgl_head as dgl_head
+from localbook.local.networks.dgl import with_dgl_heads as with_dgl_heads
+from localbook.local.networks.heads import HEADS as HEADS
+from localbook.local.networks.heads import Cost as Cost
+from localbook.local.networks.heads import FixedLinear as FixedLinear
+from localbook.local.networks.heads import MeanToken as MeanToken
+from localbook.local.networks.heads import ToTokens as ToTokens
+from localbook.local.networks.heads import check_labels as check_labels
+from localbook.local.networks.heads import cost as cost
+from localbook.local.networks.heads import make_head as make_head
+from localbook.local.networks.isolated import ConvNet as ConvNet
+from localbook.local.networks.isolated import IsolatedNetwork as IsolatedNetwork
+from localbook.local.networks.isolated import linear_head as linear_head
+from localbook.local.networks.models import cifar_resnet as cifar_resnet
+from localbook.local.networks.models import residual_stream as residual_stream
+from localbook.local.networks.models import small_vit as small_vit
+from localbook.local.networks.replay import RandomState as RandomState
+from localbook.local.networks.replay import buffers_of as buffers_of
+from localbook.local.networks.replay import call_again as call_again
+from localbook.local.networks.replay import copied as copied
+from localbook.local.networks.replay import evaluating as evaluating
+from localbook.local.networks.replay import unchanged as unchanged
+from localbook.local.networks.saved_tensors import SavedTensors as SavedTensors
+from localbook.local.networks.split import Split as Split
+from localbook.local.networks.split import cut_points as cut_points
+from localbook.local.networks.split import split as split
