@@ -51,6 +51,11 @@ def test_valid(notebook):
     nbformat.validate(notebook)
 
 
+def test_no_times_of_execution(notebook):
+    """They would change with every execution, and tell nothing that `data/times.json` does not."""
+    assert not [cell.id for cell in notebook.cells if "execution" in cell.metadata]
+
+
 def test_title_first(notebook):
     first = notebook.cells[0]
     assert first.cell_type == "markdown"

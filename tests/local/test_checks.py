@@ -153,14 +153,14 @@ def test_networks_and_weights_that_make_no_sense() -> None:
     with pytest.raises(ConfigError, match="2 widths and 1 strides"):
         ConvNet((4, 6), (1,)).build(3, 4, 0)
     with pytest.raises(ConfigError, match="no norm 'layer'; choose from: batch, group, none"):
-        ConvNet((4,), (1,), norm="layer").build(3, 4, 0)  # type: ignore[arg-type]
+        ConvNet((4,), (1,), norm="layer").build(3, 4, 0)
     for weight in ([0.0, 1.0], "1", None, (0.0, "1")):
         with pytest.raises(ConfigError, match="must be a number, zero or larger, or a tuple"):
-            SGR(weight)  # type: ignore[arg-type]
+            SGR(weight)
     with pytest.raises(ConfigError, match="SGR has no distance 3"):
-        SGR(1.0, 3)  # type: ignore[arg-type]
+        SGR(1.0, 3)
     with pytest.raises(ConfigError, match=r"modules_per_step=1.5: a whole number"):
-        SGR(modules_per_step=1.5)  # type: ignore[arg-type]
+        SGR(modules_per_step=1.5)
     by_sample = SGR(1.0, lambda gamma, target: (gamma - target).square().flatten(1).sum(1))
     with pytest.raises(ConfigError, match=r"the distance returns shape \(8,\), not one number"):
         by_sample.gradients(net(), torch.randn(8, 3, 8, 8), torch.arange(8) % 4)

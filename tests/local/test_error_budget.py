@@ -124,6 +124,35 @@ def test_discord_is_the_slope_of_a_modules_gain() -> None:
     )
 
 
+def slopes(
+    module: nn.Module, head: nn.Module, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+    """Return output and gamma, and the spectral norms of output's Jacobians and of gamma's."""
+    names = [name for name, _ in module.named_parameters()]
+    values = tuple(p.detach() for p in module.parameters())
+
+    def run(z: torch.Tensor, *w: torch.Tensor) -> torch.Tensor:
+        return functional_call(module, dict(zip(names, w, strict=True)), (z,))
+
+    def gamma(*w: torch.Tensor) -> torch.Tensor:
+        z = x.detach().requires_grad_()
+        return grad(F.cross_entropy(head(run(z, *w)), y), z, create_graph=True)[0]
+
+    def norm(jacobians: tuple[torch.Tensor, ...], rows: int) -> float:
+        whole = torch.cat([j.reshape(rows, -1) for j in jacobians], 1)
+        return torch.linalg.matrix_norm(whole, 2).item()
+
+    out = run(x, *values).detach().requires_grad_()
+    by_input, *by_weights = jacobian(run, (x.detach(), *values))
+    found = gamma(*values).detach()
+    norms = [
+        norm((by_input,), out.numel()),
+        norm(tuple(by_weights), out.numel()),
+        norm(jacobian(gamma, values), x.numel()),
+    ]
+    return out, found, norms
+
+
 def test_the_error_is_bounded_by_the_discord() -> None:
     """|E_k| <= b sum_j a^(j-k-1) |r_j| + 2 λ N c |r_k|, with whole Jacobians for a, b and c."""
     net, x, y = smooth()
@@ -131,27 +160,9 @@ def test_the_error_is_bounded_by_the_discord() -> None:
     inputs, r, a, b, c = [], [], [], [], []
     delta: torch.Tensor | None = None
     for module, head in net.pairs():
-        names = [name for name, _ in module.named_parameters()]
-        values = tuple(p.detach() for p in module.parameters())
-
-        def run(z: torch.Tensor, *w: torch.Tensor) -> torch.Tensor:
-            return functional_call(module, dict(zip(names, w, strict=True)), (z,))  # noqa: B023
-
-        def gamma(*w: torch.Tensor) -> torch.Tensor:
-            z = x.detach().requires_grad_()  # noqa: B023
-            loss = F.cross_entropy(head(run(z, *w)), y)  # noqa: B023
-            return grad(loss, z, create_graph=True)[0]
-
-        def norm(jacobians: tuple[torch.Tensor, ...], rows: int) -> float:
-            whole = torch.cat([j.reshape(rows, -1) for j in jacobians], 1)
-            return torch.linalg.matrix_norm(whole, 2).item()
-
-        out = run(x, *values).detach().requires_grad_()
-        by_input, *by_weights = jacobian(run, (x.detach(), *values))
-        a.append(norm((by_input,), out.numel()))
-        b.append(norm(tuple(by_weights), out.numel()))
-        c.append(norm(jacobian(gamma, values), x.numel()))
-        found = gamma(*values).detach()
+        out, found, norms = slopes(module, head, x, y)
+        for bounds, norm in zip((a, b, c), norms, strict=True):
+            bounds.append(norm)
         r.append(0.0 if delta is None else (found - delta).norm().item())
         (delta,) = grad(F.cross_entropy(head(out), y), out)
         inputs.append(x)
