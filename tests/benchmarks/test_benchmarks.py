@@ -11,6 +11,7 @@ import torch
 from localbook import benchmarks
 from localbook.benchmarks import multigrid
 from localbook.benchmarks.geometry import boundary, regions, zonotope
+from localbook.benchmarks.geometry.baselines_zonotope import all_determinants
 from localbook.benchmarks.harness.meter import peak_mib
 from localbook.benchmarks.harness.record import from_dict
 from localbook.benchmarks.harness.row import NOISY, counted, number
@@ -20,6 +21,7 @@ from localbook.experiments.neighbours.multigrid import Darcy
 from localbook.files import as_json
 from localbook.neighbours.multigrid import network
 from localbook.paths import recorded_benchmarks
+from localbook.tropical import Zonotope
 
 ERROR = "relative error"
 
@@ -204,12 +206,20 @@ def quick():
 
 
 def test_the_zonotope_benchmark_runs():
-    found = list(zonotope.measure(quick(), zonotope.Sizes(plane=(6,), space=(6,))))
+    small = zonotope.Sizes(plane=(6,), space=(6,), four=(6,), five=(6,), volumes=((3, 6),))
+    found = list(zonotope.measure(quick(), small))
     assert {r.baseline for r in found} >= {"sort of angles, plain", "all pairs, O(p³)",
                                            "incremental Qhull", "2^p points, Qhull"}  # fmt: skip
     counts = [r for r in found if r.unit == "vertices"]
-    assert [r.value for r in counts] == [12, 32]
+    assert [r.value for r in counts] == [12, 32, 52, 62]
     assert all(r.verdict(0.0) == "met" for r in counts)
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 5])
+def test_the_baseline_of_volumes_finds_the_same(dimension):
+    generators = np.random.default_rng(3).normal(size=(8, dimension))
+    volume = Zonotope(generators).volume()
+    assert all_determinants(generators) == pytest.approx(volume, rel=1e-12)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

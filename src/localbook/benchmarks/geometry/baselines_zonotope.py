@@ -42,6 +42,12 @@ def all_pairs(generators: Floats) -> Floats:
     return every[np.unique(keys(every[:, 3:]), return_index=True)[1], :3]
 
 
+def all_determinants(generators: Floats) -> float:
+    """Return the volume: the sum of the sizes of all determinants of d generators."""
+    chosen = np.array(list(combinations(range(len(generators)), generators.shape[1])))
+    return float(np.abs(np.linalg.det(generators[chosen])).sum())
+
+
 def incremental_qhull(generators: Floats) -> Floats:
     """Return the vertices by adding one generator after the other, with Qhull's hull each time."""
     d = generators.shape[1]
