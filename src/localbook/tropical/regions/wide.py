@@ -20,7 +20,7 @@ from localbook.tropical.tolerance import TOLERANCE
 AT_ONCE = 32
 """Tiles that are bounded together: few enough for their bounds to stay small in memory."""
 
-FOLDS = 220
+FOLDS = 160
 """Ties are looked for on tiles in which no more neurons than this can change sign."""
 
 DEEP = 6
