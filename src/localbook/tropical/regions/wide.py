@@ -23,6 +23,9 @@ AT_ONCE = 32
 FOLDS = 160
 """Ties are looked for on tiles in which no more neurons than this can change sign."""
 
+DEEP_FOLDS = 220
+"""And of deep networks, whose bounds cost more, on tiles in which no more than this can."""
+
 DEEP = 6
 """Of networks with more hidden layers the neurons that stay are found by tighter bounds."""
 
@@ -90,9 +93,9 @@ def _small(
 ) -> Iterator[tuple[int, list[SmallNetwork]]]:
     """Yield the undecided tiles with a small network, and that; or none, if it has no ties."""
     if len(network.slopes) > DEEP:
-        chosen = undecided & ((np.count_nonzero(ranges[0].folding, axis=0) <= FOLDS) | deepest)
+        chosen = undecided & ((np.count_nonzero(ranges[0].folding, axis=0) <= DEEP_FOLDS) | deepest)
         for i in np.flatnonzero(chosen).tolist():
-            most = network.neurons if deepest[i] else FOLDS
+            most = network.neurons if deepest[i] else DEEP_FOLDS
             nets = simplified(network, tiles.select(slice(i, i + 1)), most)
             if nets is not None:
                 yield i, nets
