@@ -64,11 +64,16 @@ def whole(path: Path) -> Iterator[Path]:
     partial.replace(path)
 
 
+def write_text(path: Path, text: str) -> Path:
+    """Write a text to a file, all of it or nothing."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
 def write_json(record: Any, path: Path) -> Path:
     """Write a dataclass to a file, all of it or nothing."""
-    with whole(path) as partial:
-        partial.write_text(as_json(record) + "\n", encoding="utf-8")
-    return path
+    return write_text(path, as_json(record) + "\n")
 
 
 def read_json(path: Path, build: Callable[[Any], Kind], called: str, hint: str) -> Kind:

@@ -3,7 +3,8 @@
 What trains modules by a rule of their own goes through :func:`localbook.local.train` instead.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TypeVar
 
@@ -144,6 +145,19 @@ def fit(
                 f"the loss is not a number after step {step + 1}: take a smaller lr than {lr:g}."
             )
     return net.eval()
+
+
+@contextmanager
+def evaluating(*modules: nn.Module, training: bool = False) -> Iterator[None]:
+    """Put modules in eval mode inside the context, and each submodule back in its own after it."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for part, _ in modes:
+        part.training = training
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 @torch.no_grad()

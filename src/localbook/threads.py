@@ -9,11 +9,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from localbook.errors import ConfigError
+from localbook.files import write_json
 
 FILE = "threads.json"
 _PAYS = 0.95  # of the time that one thread takes
@@ -57,8 +58,7 @@ class Threads:
 
     def keep(self, folder: Path) -> None:
         """Write them beside the work that they are for."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        write_json(self, folder / FILE)
 
     def measured(self, call: Callable[[], object]) -> "Threads":
         """Return one of the two numbers: ``most`` if a call takes clearly less time by them."""

@@ -11,20 +11,13 @@ import yaml
 
 from localbook import teaching
 from localbook.errors import ConfigError
+from tests.book.conftest import NOTEBOOKS
 from tools import launch
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted(
-    p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
-)
 MAX_LINES = 25
 MAX_OUTPUT = 100_000
 MAX_SLIDER = 200_000  # several pictures, of which gzip leaves a sixth
-
-
-@pytest.fixture(params=NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT / "book")))
-def notebook(request):
-    return nbformat.read(request.param, as_version=4)
 
 
 def code_cells(notebook):

@@ -2,19 +2,10 @@
 
 import ast
 import re
-from pathlib import Path
 
-import nbformat
-import pytest
+from tests.book.conftest import BOOK
 
-BOOK = Path(__file__).parents[2] / "book"
-NOTEBOOKS = sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 LEVELS = ("easy", "medium", "hard")
-
-
-@pytest.fixture(params=NOTEBOOKS, ids=lambda p: str(p.relative_to(BOOK)), scope="module")
-def notebook(request):
-    return nbformat.read(request.param, as_version=4)
 
 
 def prose(notebook):

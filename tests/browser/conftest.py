@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.visits import Visit, fenced, visit
 from tools import book
@@ -43,6 +43,13 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser, origin: str) -> Iterator[BrowserContext]:
     with fenced(browser, origin) as opened:
         yield opened
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    yield opened
+    opened.close()
 
 
 @cache

@@ -1,6 +1,5 @@
 """Figures that answer to the reader do so, by keyboard alone."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -15,13 +14,6 @@ def with_figure(kind: str) -> list[str]:
     call = f"plots.{kind}("
     found = [n for n in book.notebooks() if call in (book.ROOT / n).read_text()]
     return [str(notebook.with_suffix(".html")) for notebook in found]
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    opened = context.new_page()
-    yield opened
-    opened.close()
 
 
 def drawn(figure: Locator) -> bytes:

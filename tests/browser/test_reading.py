@@ -1,9 +1,7 @@
 """What a reader does first: search, move about by keyboard, copy the citation."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from tests.browser.test_figures import with_figure
 from tests.browser.visits import settle
@@ -15,13 +13,6 @@ FOCUSED = """(() => {
   if (e.matches(".lb-slider input")) return "slider";
   return e.closest("main") ? "text" : "header";
 })()"""
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    opened = context.new_page()
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize(

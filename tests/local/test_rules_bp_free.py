@@ -1,7 +1,5 @@
 """BP-free SGR: the closed form against autograd's SGR and against formulas written out."""
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +8,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from localbook.errors import ConfigError
-from localbook.local import SGR, BPFreeSGR, ConvNet, IsolatedNetwork, PlainLocal, Rule, add_heads
+from localbook.local import SGR, BPFreeSGR, ConvNet, IsolatedNetwork, PlainLocal, add_heads
+from tests.local.gradients import gradient
 
 
 def images(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -40,12 +39,6 @@ NETS = {
     "fixed heads": lambda: with_heads("simplex_etf"),
     "eval mode": lambda: convnet().eval(),
 }
-
-
-def gradient(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    net = copy.deepcopy(net)
-    rule.gradients(net, x, y)
-    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize("weight", [0.0, 3.0])

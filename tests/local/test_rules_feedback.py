@@ -21,6 +21,7 @@ from localbook.local import (
     split,
 )
 from localbook.local.rules.feedback import going_back_through, layers, random_weights
+from tests.local.gradients import gradient
 
 RULES = [FeedbackAlignment(seed=3), DirectFeedbackAlignment(seed=3)]
 SIZES = (5, 6, 4, 7)
@@ -44,12 +45,6 @@ def images() -> tuple[Tensor, Tensor]:
 def resnet() -> IsolatedNetwork:
     x, y = images()
     return add_heads(split(cifar_resnet(20, seed=0), 3, x).modules, "linear", x, y, seed=0)
-
-
-def gradient(rule: Rule, net: IsolatedNetwork, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    net = copy.deepcopy(net)
-    rule.gradients(net, x, y)
-    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
 def activations(net: IsolatedNetwork, x: Tensor) -> list[Tensor]:

@@ -1,7 +1,5 @@
 """Forward-Forward against its definition, sample by sample."""
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 
 from localbook.errors import ConfigError
 from localbook.local import ConvNet, ForwardForward, IsolatedNetwork, with_length_norm
+from tests.local.gradients import gradient
 
 RULE = ForwardForward(classes=3, threshold=0.4, seed=2)
 
@@ -24,15 +23,9 @@ def vectors(count: int = 7) -> tuple[Tensor, Tensor]:
     return x.double(), torch.arange(count) % 3
 
 
-def gradient(net: IsolatedNetwork, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    net = copy.deepcopy(net)
-    RULE.gradients(net, x, y)
-    return {name: p.grad for name, p in net.named_parameters()}
-
-
 def test_gradients_by_the_definition() -> None:
     net, (x, y) = mlp(), vectors()
-    found = gradient(net, x, y)
+    found = gradient(RULE, net, x, y)
     signs = torch.randint(0, 2, (3, 5), generator=torch.Generator().manual_seed(2)) * 2.0 - 1
     wrong = [(label + 1 + i % 2) % 3 for i, label in enumerate(y.tolist())]
     for number, (module, head) in enumerate(net.pairs()):
@@ -60,11 +53,11 @@ def test_gradients_by_the_definition() -> None:
 
 def test_no_gradient_crosses_a_border() -> None:
     net, (x, y) = mlp(), vectors()
-    before = gradient(net, x, y)
+    before = gradient(RULE, net, x, y)
     with torch.no_grad():
         for p in (*net.local_modules[2].parameters(), *net.heads[2].parameters()):
             p.mul_(-3).add_(0.5)
-    after = gradient(net, x, y)
+    after = gradient(RULE, net, x, y)
     for name in before:
         later = name.startswith(("local_modules.2", "heads.2"))
         assert torch.equal(before[name], after[name]) != later

@@ -24,6 +24,7 @@ from localbook.local import (
     split,
 )
 from localbook.local.rules.infopro import class_contrast
+from tests.local.gradients import gradient
 
 LOSSES: dict[str, LocalLoss] = {
     "predsim": PredSim(0.6),
@@ -54,13 +55,6 @@ def smooth(loss: LocalLoss) -> IsolatedNetwork:
             if isinstance(child, nn.ReLU):  # of decoders and projections
                 setattr(module, name, nn.Tanh())
     return net
-
-
-def gradient(rule: object, net: IsolatedNetwork, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    net = copy.deepcopy(net)
-    torch.manual_seed(0)
-    rule.gradients(net, x, y)
-    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
 def by_definition(

@@ -24,6 +24,7 @@ from localbook.local import (
 from localbook.local.rules.sgr.rule import squared_distance
 from localbook.local.rules.sgr.step import cosine_distance, relative_distance
 from localbook.local.training.compute import autocast
+from tests.local.gradients import gradient
 
 PATHS = ("double_backward", "forward_over_reverse")
 DISTANCES = ("per_position", "squared", "relative", "cosine")
@@ -83,14 +84,6 @@ NETS: dict[str, Callable[[], IsolatedNetwork]] = {
     "vit": vit,
     "swin": swin,
 }
-
-
-def gradient(rule: object, net: IsolatedNetwork, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Return the gradients that a rule finds, on a copy of the network."""
-    net = copy.deepcopy(net)
-    torch.manual_seed(0)
-    rule.gradients(net, x, y)
-    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
 def flat(found: dict[str, Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
 from localbook.tropical import ReLUNetwork
@@ -12,6 +13,13 @@ def random_network(*widths, seed=0):
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=(o, i)) / np.sqrt(i) for i, o in pairwise(widths)]
     return ReLUNetwork(tuple(weights), tuple(rng.normal(size=o) / 2 for o in widths[1:]))
+
+
+def batch(model, count=30, seed=1):
+    """Inputs of a torch model, with the classes that it gives them."""
+    n = model[0].in_features
+    x = torch.rand(count, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return x, model(x).argmax(dim=1)
 
 
 @st.composite

@@ -6,21 +6,14 @@ from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
 from localbook.tropical import TropicalPolynomial, TropicalRational, Zonotope, variables
+from tests.tropical.strategies import polynomials
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 
 
-def polynomials(d):
-    return st.integers(1, 5).flatmap(
-        lambda m: st.builds(
-            TropicalPolynomial,
-            hnp.arrays(np.int64, (m, d), elements=st.integers(-2, 3)),
-            hnp.arrays(np.int64, (m,), elements=st.integers(-4, 4)),
-        )
-    )
-
-
-TRIPLES = st.integers(1, 3).flatmap(lambda d: st.tuples(*[polynomials(d)] * 3))
+TRIPLES = st.integers(1, 3).flatmap(
+    lambda d: st.tuples(*[polynomials(d, 5, exponents=(-2, 3))] * 3)
+)
 POINTS = hnp.arrays(np.int64, (12, 3), elements=st.integers(-9, 9))
 
 

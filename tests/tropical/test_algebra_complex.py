@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy.optimize import linprog
 
 from localbook.errors import GeometryError
@@ -20,19 +19,9 @@ from localbook.tropical import (
     variables,
 )
 from tests.tropical.networks import random_network, small_integer_networks
+from tests.tropical.strategies import polynomials
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=40)
-
-
-def polynomials(d, most, convention="max"):
-    return st.integers(1, most).flatmap(
-        lambda m: st.builds(
-            TropicalPolynomial,
-            hnp.arrays(np.int64, (m, d), elements=st.integers(0, 3)),
-            hnp.arrays(np.int64, (m,), elements=st.integers(-3, 3)),
-            st.just(convention),
-        )
-    )
 
 
 def lattice_points(polygon, strict):
@@ -140,7 +129,9 @@ def test_more_than_three_variables_are_refused():
 
 
 @SETTINGS
-@given(st.integers(1, 3).flatmap(lambda d: polynomials(d, 7, "min")), st.integers(0, 2**32))
+@given(
+    st.integers(1, 3).flatmap(lambda d: polynomials(d, 7, convention="min")), st.integers(0, 2**32)
+)
 def test_the_min_convention_is_the_max_one_upside_down(polynomial, seed):
     x = np.random.default_rng(seed).integers(-9, 10, size=(50, polynomial.dimension))
     values = x @ polynomial.exponents.T + polynomial.coefficients

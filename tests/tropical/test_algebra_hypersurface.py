@@ -2,22 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
 from localbook.tropical import TropicalPolynomial, hypersurface
+from tests.tropical.strategies import polynomials
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
-
-
-def polynomials(d, most):
-    return st.integers(1, most).flatmap(
-        lambda m: st.builds(
-            TropicalPolynomial,
-            hnp.arrays(np.int64, (m, d), elements=st.integers(0, 3)),
-            hnp.arrays(np.int64, (m,), elements=st.integers(-3, 3)),
-        )
-    )
 
 
 def crossings(polynomial, start, along):

@@ -4,22 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from localbook.tropical import TropicalPolynomial, Zonotope, dual_subdivision, essential
+from tests.tropical.strategies import polynomials
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=80)
-
-
-def polynomials(d, most):
-    # Small exponents and coefficients: collinear, coplanar and tying monomials are frequent.
-    return st.integers(1, most).flatmap(
-        lambda m: st.builds(
-            TropicalPolynomial,
-            hnp.arrays(np.int64, (m, d), elements=st.integers(0, 3)),
-            hnp.arrays(np.int64, (m,), elements=st.integers(-2, 2)),
-        )
-    )
 
 
 def area(corners):

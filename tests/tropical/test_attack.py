@@ -11,6 +11,7 @@ from torch import nn
 
 from localbook.errors import ConfigError
 from localbook.tropical import Penalty, least_weights, tropical_attack, weight_change_needed
+from tests.tropical.networks import batch
 
 DEEP = (12, 20, 15, 4)
 
@@ -21,12 +22,6 @@ def network(*widths, seed=0):
     for i, o in pairwise(widths):
         layers += [nn.Linear(i, o), nn.ReLU()]
     return nn.Sequential(*layers[:-1]).double()
-
-
-def batch(model, count=30, seed=1):
-    n = model[0].in_features
-    x = torch.rand(count, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return x, model(x).argmax(dim=1)
 
 
 def changed(model, xi, x):

@@ -7,18 +7,12 @@ from torch import nn
 
 from localbook.errors import ConfigError
 from localbook.tropical import descent, fgsm, pgd, shortened, tropical_attack
+from tests.tropical.networks import batch
 
 
 def network(n=12, hidden=20, classes=4, seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, classes)).double()
-
-
-def batch(model, count=40, seed=1):
-    """Inputs with the classes that the model gives them."""
-    n = model[0].in_features
-    x = torch.rand(count, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    return x, model(x).argmax(dim=1)
 
 
 def successes(model, x, y, eta):

@@ -4,20 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
 from localbook.tropical import Zonotope, exact_vertices, hausdorff, hull_of_zonotopes
+from tests.tropical.strategies import generators
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
-
-
-def generators(dimensions, most):
-    return st.integers(*dimensions).flatmap(
-        lambda d: st.integers(0, most).flatmap(
-            lambda p: hnp.arrays(np.int64, (p, d), elements=st.integers(-3, 3))
-        )
-    )
 
 
 def at_origin(rows):

@@ -2,20 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from localbook.errors import GeometryError
 from localbook.tropical import Zonotope, hausdorff
+from tests.tropical.strategies import zonotopes
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=40)
-
-
-def pairs(d):
-    rows = st.integers(0, 5).flatmap(
-        lambda p: hnp.arrays(np.int64, (p, d), elements=st.integers(-2, 2))
-    )
-    shift = hnp.arrays(np.int64, (d,), elements=st.integers(-2, 2))
-    return st.tuples(st.builds(Zonotope, rows, shift), st.builds(Zonotope, rows, shift))
 
 
 def to_segments(point, starts, ends):
@@ -37,17 +29,16 @@ def planar_reference(one, two):
 
 
 @SETTINGS
-@given(pairs(2))
-def test_the_planar_distance_is_exact(pair):
-    lower, upper = hausdorff(*pair)
+@given(*[zonotopes((2, 2), 5)] * 2)
+def test_the_planar_distance_is_exact(one, two):
+    lower, upper = hausdorff(one, two)
     assert lower == upper
-    assert upper == pytest.approx(planar_reference(*pair), abs=1e-9)
+    assert upper == pytest.approx(planar_reference(one, two), abs=1e-9)
 
 
 @SETTINGS
-@given(pairs(3), st.integers(0, 2**32 - 1))
-def test_the_bounds_in_space_hold(pair, seed):
-    one, two = pair
+@given(*[zonotopes((3, 3), 5)] * 2, st.integers(0, 2**32 - 1))
+def test_the_bounds_in_space_hold(one, two, seed):
     lower, upper = hausdorff(one, two)
     directions = np.random.default_rng(seed).normal(size=(2000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

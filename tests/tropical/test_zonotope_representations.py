@@ -20,20 +20,9 @@ from localbook.tropical import (
     reduce_order,
 )
 from tests.tropical.networks import random_network
+from tests.tropical.strategies import zonotopes
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
-
-
-def zonotopes(dimensions, most):
-    return st.integers(*dimensions).flatmap(
-        lambda d: st.integers(0, most).flatmap(
-            lambda p: st.builds(
-                Zonotope,
-                hnp.arrays(np.int64, (p, d), elements=st.integers(-2, 2)),
-                hnp.arrays(np.int64, (d,), elements=st.integers(-3, 3)),
-            )
-        )
-    )
 
 
 @SETTINGS

@@ -8,17 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from localbook.tropical import Zonotope, exact_vertices
+from tests.tropical.strategies import generators as integer_generators
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
-
-
-def integer_generators(dimensions, most):
-    # Small integers: zero, repeated, parallel, coplanar ones and all of lower rank are frequent.
-    return st.integers(*dimensions).flatmap(
-        lambda d: st.integers(0, most).flatmap(
-            lambda p: hnp.arrays(np.int64, (p, d), elements=st.integers(-2, 2))
-        )
-    )
 
 
 def enumerate_vertices(generators):

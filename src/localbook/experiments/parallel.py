@@ -14,7 +14,7 @@ from localbook import data as images
 from localbook.arrays import Row
 from localbook.data import Augment, DeviceImages
 from localbook.errors import ConfigError
-from localbook.files import whole
+from localbook.files import write_text
 from localbook.local import (
     SGR,
     ConvNet,
@@ -155,8 +155,7 @@ def train_parallel(
                 team, net, rule, train, val, schedule, seed=seed, options=options, on_epoch=_show
             )
     if first:
-        with whole(folder / "history.json") as unfinished:
-            unfinished.write_text(json.dumps(trained.history, indent=1), encoding="utf-8")
+        write_text(folder / "history.json", json.dumps(trained.history, indent=1))
     return trained.history if first else []
 
 
@@ -168,8 +167,7 @@ def _cuts(
     if path.exists():
         return tuple(json.loads(path.read_text(encoding="utf-8")))
     cuts = chosen.cuts(modules, data)
-    with whole(path) as unfinished:
-        unfinished.write_text(json.dumps(cuts), encoding="utf-8")
+    write_text(path, json.dumps(cuts))
     return cuts
 
 

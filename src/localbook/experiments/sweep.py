@@ -9,7 +9,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Setting
 from localbook.experiments.runner import planned, run
-from localbook.files import whole
+from localbook.files import write_text
 from localbook.pool import in_processes, on_cluster
 from localbook.progress import Progress
 
@@ -79,8 +79,7 @@ def sweep(
             (method,) = share["methods"]
             path = paths[method]
             if not path.exists():
-                with whole(path) as partial:
-                    partial.write_text(text, encoding="utf-8")
+                write_text(path, text)
             done += 1
             bar.at(done, method)
     return list(paths.values())

@@ -30,11 +30,24 @@ class Tolerance:
         decisions may contradict one another, and a slower way that does not mind is taken.
     certain : float
         Determinants below this are as good as exactly zero.
+    unsure : float
+        Up to this many times what is taken for zero, a determinant is neither clearly zero nor not.
+    wide : float
+        Volume of a subset from which a determinant of noise is told from a small one.
     contact : float
         Points at most this times the size of the figure apart are one point, and a point so near
         to a face lies on it.
     collinear : float
         Three points lie on one line if their triangle's height is at most this times its base.
+    apart : float
+        Crossings of folds this near to one another, in parts of half a side, and slopes and leads
+        so small beside the largest are left to a way that minds no special position. What is
+        sought within a distance is sought so much farther.
+    snap : float
+        A fold never moves by more than this share of a cell to pass through a corner.
+    thin : float
+        Cells thinner than this part of half a side are not seen: what a linear program takes for
+        zero, with room.
     nearest : float
         A nearest point is found when a step would gain less than this times the size of the set.
     inactive : float
@@ -42,6 +55,8 @@ class Tolerance:
     rounding : float
         Values within this times the size of their terms are zero where cells are cut: 64 units of
         rounding.
+    alike : float
+        Two neurons do equally much if their generators' lengths differ by at most this share.
     settled : float
         An alternation ends when it lowers its objective by less than this times the first value.
     read, read_single : float
@@ -55,11 +70,17 @@ class Tolerance:
     coplanar: float = 1e-13
     doubtful: float = 1e-9
     certain: float = 1e-14
+    unsure: float = 1e3
+    wide: float = 1e-3
     contact: float = 1e-12
     collinear: float = 1e-10
+    apart: float = 1e-9
+    snap: float = 2.0**-20
+    thin: float = 1e-6
     nearest: float = 1e-15
     inactive: float = 2.0**-50
     rounding: float = 2.0**-46
+    alike: float = 1e-12
     settled: float = 1e-12
     read: float = 1e-9
     read_single: float = 1e-4

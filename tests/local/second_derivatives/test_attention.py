@@ -21,6 +21,7 @@ from localbook.local import (
     split,
 )
 from localbook.local.second_derivatives import DifferentiableTwice, attention
+from tests.local.second_derivatives.test_operations import second_derivatives
 
 
 def tensors(
@@ -33,15 +34,6 @@ def tensors(
     torch.manual_seed(0)
     shape = (samples, heads, tokens, width)
     return tuple(torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3))
-
-
-def second_derivatives(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """Return the output, and first and second derivatives of a function of it."""
-    out = function(*inputs)
-    slope = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
-    first = grad((out * slope + out.square()).sum(), inputs, create_graph=True)
-    second = grad(sum((f.tanh() ** 2).sum() for f in first), inputs)
-    return [out, *first, *second]
 
 
 def formula(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:

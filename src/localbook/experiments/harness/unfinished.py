@@ -12,7 +12,7 @@ from localbook.arrays import Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness.changes import plain
 from localbook.experiments.harness.job import Job
-from localbook.files import whole
+from localbook.files import whole, write_text
 
 
 def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
@@ -31,9 +31,7 @@ def rows_once(job: Job, name: str, make: Callable[[], list[Row]]) -> list[Row]:
             )
         return rows
     rows = make()
-    text = json.dumps({"made_by": _made_by(job), "rows": rows})
-    with whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(path, json.dumps({"made_by": _made_by(job), "rows": rows}))
     return rows
 
 

@@ -11,9 +11,7 @@ from torch.autograd import grad
 
 from localbook.local.networks import (
     IsolatedNetwork,
-    RandomState,
     check_labels,
-    evaluating,
     explained,
     unchanged,
 )
@@ -59,9 +57,8 @@ def alignment(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Alignme
     ConfigError
         If a head has too few classes for the labels.
     """
-    state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
-    with evaluating(net), state.again(), torch.enable_grad(), explained(net, x, y):
+    with unchanged(net, x.device), torch.enable_grad(), explained(net, x, y):
         truth = _last_loss_gradients(net, parameters, x, y)
         found = _gradients(net, rule, parameters, x, y)
     cosine, ratio = [], []
@@ -194,9 +191,8 @@ def telescope(net: IsolatedNetwork, x: Tensor, y: Tensor) -> Telescope:
     ConfigError
         If a head has too few classes for the labels.
     """
-    state = RandomState.now(x.device)
     parameters = [_trained(module) for module in net.local_modules]
-    with evaluating(net), state.again(), torch.enable_grad(), explained(net, x, y):
+    with unchanged(net, x.device), torch.enable_grad(), explained(net, x, y):
         bp = tuple(map(_flat, _last_loss_gradients(net, parameters, x, y)))
         inputs, outs, discords, local = [], [], [], []
         before: Tensor | None = None  # δ of the module before

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from localbook.local.networks import IsolatedNetwork, check_labels, evaluating, explained, unchanged
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork, check_labels, explained, unchanged
 from localbook.local.rules import CrossEntropy, LocalLoss, module_loss
 from localbook.local.second_derivatives import cosines
 

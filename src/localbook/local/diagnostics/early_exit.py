@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, cost, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork, cost
 
 
 @dataclass(frozen=True)

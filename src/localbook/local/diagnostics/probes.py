@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

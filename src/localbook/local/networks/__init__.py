@@ -36,7 +36,6 @@ from localbook.local.networks.replay import RandomState as RandomState
 from localbook.local.networks.replay import buffers_of as buffers_of
 from localbook.local.networks.replay import call_again as call_again
 from localbook.local.networks.replay import copied as copied
-from localbook.local.networks.replay import evaluating as evaluating
 from localbook.local.networks.replay import unchanged as unchanged
 from localbook.local.networks.saved_tensors import SavedTensors as SavedTensors
 from localbook.local.networks.split import Split as Split

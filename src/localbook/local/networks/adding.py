@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.heads import check_labels, make_head
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
 
 MakeHead = Callable[[Tensor, int], nn.Module]
 

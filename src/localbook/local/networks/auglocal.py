@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import copied, evaluating
+from localbook.local.networks.replay import copied
 
 
 def with_auglocal_heads(

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import buffers_of, evaluating
+from localbook.local.networks.replay import buffers_of
 from localbook.local.networks.split import Inspection, between_layers, parts
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
 
 
 def check_inputs(x: Tensor) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.isolated import IsolatedNetwork
-from localbook.local.networks.replay import evaluating
 
 _DEPTH = 3  # 1 x 1 convolutions, and hidden layers of the perceptron
 _SIDE = 2  # of the perceptron's input

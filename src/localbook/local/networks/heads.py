@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.local.networks.models import ClassToken
-from localbook.local.networks.replay import evaluating
 
 _HIDDEN = 2  # hidden features of an MLP head, as a multiple of its input's channels
 

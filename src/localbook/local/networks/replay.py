@@ -11,20 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
+from localbook.fit import evaluating
+
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-
-@contextmanager
-def evaluating(*modules: nn.Module, training: bool = False) -> Iterator[None]:
-    """Put modules in eval mode inside the context, and each submodule back in its own after it."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for part, _ in modes:
-        part.training = training
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 @contextmanager

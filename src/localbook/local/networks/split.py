@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.replay import evaluating
+from localbook.fit import evaluating
 from localbook.local.networks.saved_tensors import SavedTensors
 from localbook.local.networks.trace import Place, Trace, parameters_of, places, trace
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks.replay import evaluating
+from localbook.fit import evaluating
 
 
 @dataclass(frozen=True)

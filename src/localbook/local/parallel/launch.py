@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import ConfigError, LocalbookError, TrainingError
-from localbook.files import whole
+from localbook.files import write_text
 from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.join import DiedError, check_distributed, joined
@@ -163,8 +163,7 @@ def _child(rank: int, task: _Task) -> None:
     except LocalbookError as error:
         text = json.dumps({"kind": type(error).__name__, "text": str(error)})
         # Whole or not at all: a neighbour's death may end this process while it writes.
-        with whole(task.folder / f"{rank}.error") as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(task.folder / f"{rank}.error", text)
         raise SystemExit(1) from None
     if rank == 0:
         _write(task.folder, trained)
@@ -183,7 +182,7 @@ def _error(folder: Path, rank: int) -> LocalbookError | None:
 def _write(folder: Path, trained: Trained) -> None:
     updates = [[own.begin, own.end, own.used] for own in trained.updates]
     text = json.dumps({"history": trained.history, "updates": updates})
-    (folder / "trained.json").write_text(text, encoding="utf-8")
+    write_text(folder / "trained.json", text)
 
 
 def _read(folder: Path) -> Trained:

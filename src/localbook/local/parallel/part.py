@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, copied, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork, copied
 from localbook.local.parallel.channel import Form, fields, form_of, signal_of
 from localbook.local.rules import LocalRule, Rule, check_rule
 

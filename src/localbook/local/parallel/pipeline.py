@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, copied, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork, copied
 from localbook.local.parallel.join import joined
 from localbook.local.parallel.result import Updates
 from localbook.local.parallel.seat import Seat

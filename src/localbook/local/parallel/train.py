@@ -11,7 +11,8 @@ import torch.distributed as dist
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.errors import TrainingError
-from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.parallel import checkpoints as kept
 from localbook.local.parallel.channel import fields
 from localbook.local.parallel.join import Team

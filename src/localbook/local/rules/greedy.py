@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, evaluating, explained
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork, explained
 from localbook.local.rules.base import Rule
 from localbook.local.rules.losses import CrossEntropy, LocalLoss, module_loss
 

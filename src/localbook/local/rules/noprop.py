@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.local.networks import IsolatedNetwork, evaluating
+from localbook.fit import evaluating
+from localbook.local.networks import IsolatedNetwork
 from localbook.local.rules.base import Rule
 from localbook.local.rules.targets import onehot
 

@@ -111,8 +111,8 @@ class _BatchNormGradients(torch.autograd.Function):
         if u_w is not None or u_b is not None:
             a, b = (torch.zeros_like(s) if t is None else t for t in (u_w, u_b))
             inner = (-a * s * sum_vx / n, -a * s * sum_v / n, (a * s, v))
-            by_v = _sum(by_v, _combined(x, mean, s, a, b))
-            by_x = _sum(by_x, _combined(x, mean, s, *inner))
+            by_v = added(by_v, _combined(x, mean, s, a, b))
+            by_x = added(by_x, _combined(x, mean, s, *inner))
         return by_x, by_w, None, None, by_v
 
 
@@ -146,5 +146,6 @@ def _over_channels(x: Tensor) -> Tensor:
     return x.sum([axis for axis in range(x.ndim) if axis != 1])
 
 
-def _sum(one: Tensor | None, other: Tensor) -> Tensor:
+def added(one: Tensor | None, other: Tensor) -> Tensor:
+    """Return the sum of derivatives, of which the first may be missing."""
     return other if one is None else one + other

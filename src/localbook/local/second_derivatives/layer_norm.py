@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from localbook.local.second_derivatives.batch_norm import added
+
 _kernels: Any = torch.ops.aten
 _Shape = list[int]
 
@@ -86,10 +88,10 @@ class _LayerNormGradients(torch.autograd.Function):
         if u is not None:
             by_x, by_w, by_v = _second(u, v, w, (x, mean, s))
         if u_w is not None:
-            by_x = _sum(by_x, _gradient(v, u_w, x, mean, s))
-            by_v = _sum(by_v, u_w * s * (x - mean))
+            by_x = added(by_x, _gradient(v, u_w, x, mean, s))
+            by_v = added(by_v, u_w * s * (x - mean))
         if u_b is not None:
-            by_v = _sum(by_v, u_b.expand_as(v))
+            by_v = added(by_v, u_b.expand_as(v))
         return by_x, by_w, None, None, by_v
 
 
@@ -117,7 +119,3 @@ def _gradient(slope: Tensor, weight: Tensor, x: Tensor, mean: Tensor, s: Tensor)
         slope, x, [x.shape[-1]], mean, s, weight, None, [True, False, False]
     )[0]
     return found
-
-
-def _sum(one: Tensor | None, other: Tensor) -> Tensor:
-    return other if one is None else one + other

@@ -7,14 +7,13 @@ gradient's sign. Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adve
 without the random start.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isfinite
 
 import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 
 _HALVINGS = 20  # of the way back to the input
 
@@ -171,18 +170,6 @@ def _walk(
     if steps < 1:
         raise ConfigError(f"steps={steps} must be at least 1.")
     return feasible_box(x, eps)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and every part of it back into its own mode."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def feasible_box(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:

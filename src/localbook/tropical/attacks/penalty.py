@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from localbook.errors import ConfigError
 from localbook.tropical.attacks.gradient import check_bound
 
-_TINY = 1e-30
+_TINY = 1e-30  # keeps a quotient finite; no tolerance: what it divides counts as it is
 
 
 @dataclass(frozen=True)

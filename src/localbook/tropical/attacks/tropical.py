@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import evaluating
 from localbook.tropical.attacks.gradient import (
     check_batch,
     check_bound,
-    evaluating,
     feasible_box,
 )
 from localbook.tropical.attacks.penalty import (

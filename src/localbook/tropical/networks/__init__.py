@@ -13,5 +13,6 @@ from localbook.tropical.networks.from_torch import from_torch as from_torch
 from localbook.tropical.networks.network import ReLUNetwork as ReLUNetwork
 from localbook.tropical.networks.network import check_layers as check_layers
 from localbook.tropical.networks.plane import Plane as Plane
+from localbook.tropical.networks.plane import Window as Window
 from localbook.tropical.networks.plane import plane_through as plane_through
 from localbook.tropical.networks.plane import window as window

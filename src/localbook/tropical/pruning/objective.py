@@ -205,7 +205,7 @@ def penalty_keeping(
         raise ConfigError(f"neurons={neurons} must lie between 0 and the {there} that do anything.")
     last = longest[neurons - 1] if neurons else 2 * longest.max(initial=1)
     next_one = longest[neurons] if neurons < len(longest) else 0.0
-    if last <= next_one * (1 + 1e-12):
+    if last <= next_one * (1 + TOLERANCE.alike):
         raise ConfigError(
             f"neurons {neurons} and {neurons + 1} in the order of length are equal: no penalty "
             f"keeps {neurons} neurons; ask for one more or one fewer."

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from localbook.arrays import Floats, Indices, Masks
-from localbook.tropical.networks import Matrix, ReLUNetwork, backward, product
+from localbook.tropical.networks import Matrix, ReLUNetwork, Window, backward, product
 from localbook.tropical.tolerance import TOLERANCE
 
 LARGEST = 2.0**64
@@ -41,8 +41,7 @@ class Tiles:
 
     def place(self, points: Floats) -> Floats:
         """Return points of the square (2, ...) as points of the only tile."""
-        shape = (2,) + (1,) * (points.ndim - 1)
-        return self.centre.reshape(shape) + self.half.reshape(shape) * points
+        return Window(self.centre, self.half).place(points)
 
     def quarters(self) -> "Tiles":
         """Return the four quarters of each tile."""

@@ -25,9 +25,6 @@ from localbook.tropical.tolerance import TOLERANCE
 BLOCK = 2**22
 """Values of one layer at polygon corners that are held in memory at a time."""
 
-SNAP = 2.0**-20
-"""A fold never moves by more than this share of a cell to pass through a corner."""
-
 DENSE = 0.005
 """Share of non-zeros above which, for many outputs, a product with a full matrix beats sums."""
 
@@ -194,7 +191,7 @@ def _cut(cells: Cells, folds: Folds, jump: Floats) -> tuple[Cells, Folds]:
     value = cells.polygons.values(line)
     size = np.abs(value)
     largest = np.maximum.reduceat(size, cells.polygons.start[:-1])
-    snap = np.minimum(TOLERANCE.rounding * line[3], SNAP * largest)
+    snap = np.minimum(TOLERANCE.rounding * line[3], TOLERANCE.snap * largest)
     value[size <= snap[cells.polygons.owner]] = 0
     polygons = join(cells.polygons.split(value))
     maps = np.concatenate([cells.maps + _outgoing(jump, neuron, line), cells.maps], axis=-1)

@@ -10,14 +10,13 @@ from localbook.arrays import Floats
 from localbook.errors import GeometryError
 from localbook.tropical.networks import ReLUNetwork, as_network, product
 from localbook.tropical.regions.polytopes import cells_of_cube, cube_of
+from localbook.tropical.tolerance import TOLERANCE
 
 if TYPE_CHECKING:
     from torch import nn
 
 MOST_REGIONS = 200_000
 """Listing more takes minutes."""
-
-_CLEAR = 1e-6  # what a linear program calls zero, with room: thinner cells are not seen
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def _coins(network: ReLUNetwork, rng: np.random.Generator, first: list[bool]) ->
             sign = 1 if on[neuron] else -1
             walls, offsets = np.vstack([walls, -sign * a]), np.append(offsets, sign * c)
             inside = np.vstack([inside, top, bottom])
-            inside = inside[sign * (inside @ a + c) > _CLEAR]
+            inside = inside[sign * (inside @ a + c) > TOLERANCE.thin]
         gain = np.where(on, 1, below)
         slope, shift = gain[:, None] * slope, gain * shift
     return coins
@@ -162,10 +161,10 @@ def _coins(network: ReLUNetwork, rng: np.random.Generator, first: list[bool]) ->
 def _extreme(a: Floats, c: float, walls: Floats, offsets: Floats, inside: Floats) -> Floats | None:
     """Return a point of the cell where a·x + c is clearly positive, None if there is none."""
     heights = inside @ a + c
-    if len(inside) and heights.max() > _CLEAR:
+    if len(inside) and heights.max() > TOLERANCE.thin:
         best: Floats = inside[heights.argmax()]
         return best
     from scipy.optimize import linprog
 
     found = linprog(-a, walls, offsets, bounds=(None, None)).x
-    return found if found is not None and found @ a + c > _CLEAR else None
+    return found if found is not None and found @ a + c > TOLERANCE.thin else None

@@ -16,6 +16,7 @@ from localbook.arrays import Floats, Indices
 from localbook.tropical.regions.cells import Layer
 from localbook.tropical.regions.polygons import Polygons
 from localbook.tropical.regions.ties import Ties
+from localbook.tropical.tolerance import TOLERANCE
 
 MOST = 512
 """Folds up to which sorting ties beats cutting."""
@@ -25,9 +26,6 @@ MOST_CELLS = 1024
 
 BLOCK = 2**17
 """Numbers that are added up along lines at a time: few enough for the processor's cache."""
-
-APART = 1e-9
-"""Crossings nearer than this to one another, or a lead this small at one, are left to cutting."""
 
 _SIDES = np.array([[-1.0, 0, 1], [1, 0, 1], [0, -1, 1], [0, 1, 1]])  # positive in the square
 
@@ -64,6 +62,7 @@ class Arrangement:
 
 def arranged(rows: Floats) -> Arrangement | None:
     """Return how folds (p, 3), which all enter the square, lie in it; None in special positions."""
+    apart = TOLERANCE.apart
     lines = np.vstack([rows / np.hypot(rows[:, 0], rows[:, 1])[:, None], _SIDES])
     own = np.arange(len(lines))
     foot, along = -lines[:, 2:] * lines[:, :2], lines[:, [1, 0]] * [-1, 1]
@@ -74,17 +73,17 @@ def arranged(rows: Floats) -> Arrangement | None:
     sides, into = place[:, -4:], tilt[:, -4:]
     low = np.where(into > 0, sides, -np.inf).max(axis=1)[:, None]
     high = np.where(into < 0, sides, np.inf).min(axis=1)[:, None]
-    meets = (place > low - APART) & (place < high + APART)
+    meets = (place > low - apart) & (place < high + apart)
     count = np.count_nonzero(meets, axis=1)
-    inner = np.count_nonzero((place > low + APART) & (place < high - APART), axis=1)
-    flat = (np.abs(tilt) < APART) & (np.abs(height) < 4 * APART)
+    inner = np.count_nonzero((place > low + apart) & (place < high - apart), axis=1)
+    flat = (np.abs(tilt) < apart) & (np.abs(height) < 4 * apart)
     flat[own, own] = False
     if flat.any() or (count != inner + 2).any() or (meets != meets.T).any():
         return None
     place[~meets] = np.inf
     order = np.argsort(place, axis=1)[:, : count.max()]
     stops = np.minimum(place[own[:, None], order], high)
-    if np.count_nonzero(stops[:, 1:] - stops[:, :-1] < APART) > order.size - count.sum():
+    if np.count_nonzero(stops[:, 1:] - stops[:, :-1] < apart) > order.size - count.sum():
         return None
     turn = np.sign(tilt[own[:, None], order])
     turn[np.arange(len(turn[0])) >= count[:, None]] = 0
@@ -109,7 +108,7 @@ def ties_by_lines(first: Layer, last: Layer) -> Ties | None:
     steps = np.diff(found.stops)
     rises = found.sums(rise, np.take_along_axis(found.tilt * votes, found.order, axis=1))
     ahead = np.cumsum(np.column_stack([start, rises[:, :-1] * steps]), axis=1)
-    if len(ahead) * np.abs(ahead).min() <= APART * np.abs(ahead).max():
+    if len(ahead) * np.abs(ahead).min() <= TOLERANCE.apart * np.abs(ahead).max():
         return None
     # Where the lead changes its sign along a line, a segment ends in both cells there.
     line, piece = np.nonzero((ahead[:, :-1] > 0) != (ahead[:, 1:] > 0))

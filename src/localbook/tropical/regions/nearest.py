@@ -10,7 +10,7 @@ from localbook.arrays import Floats, Indices
 from localbook.errors import GeometryError
 from localbook.tropical.networks import ReLUNetwork, as_network
 from localbook.tropical.regions.boundary import DecisionBoundary, decision_boundary
-from localbook.tropical.tolerance import finite
+from localbook.tropical.tolerance import TOLERANCE, finite
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,7 +85,7 @@ def nearest_boundary(
         if found is not None and found.distance <= radius:
             return found
         # No point outside the square is nearer than its sides.
-        radius = 4 * radius if found is None else found.distance * (1 + 1e-9)
+        radius = 4 * radius if found is None else found.distance * (1 + TOLERANCE.apart)
     raise GeometryError(
         f"there is no boundary within {_FAR * reach:.0e}: one class seems to win everywhere."
     )

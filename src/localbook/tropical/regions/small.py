@@ -12,9 +12,6 @@ from localbook.tropical.regions.bounds import Ranges, Tiles
 from localbook.tropical.regions.cells import Layer
 from localbook.tropical.tolerance import TOLERANCE
 
-APART = 1e-9
-"""Parts of half a side below which places, and shares below which slopes, are taken for one."""
-
 GRID = 6
 """In so many parts each way bounds on gradients are looked for."""
 
@@ -103,7 +100,7 @@ class SmallNetwork:
             falls = up @ low[:start] + down @ high[:start]
             rises = up @ high[:start] + down @ low[:start]
             largest = np.maximum(np.abs(falls), np.abs(rises))
-            reach = (1 + APART) / GRID * (largest[:, :parts] + largest[:, parts:]).T
+            reach = (1 + TOLERANCE.apart) / GRID * (largest[:, :parts] + largest[:, parts:]).T
             least[:, own] = values[:, own] > reach
             most[:, own] = values[:, own] >= -reach
             shares = (np.tile(share[:, own].T, 2) for share in (least, most))

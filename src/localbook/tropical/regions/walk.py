@@ -14,7 +14,7 @@ from math import hypot, inf
 import numpy as np
 
 from localbook.arrays import Floats
-from localbook.tropical.regions.small import APART, CENTRES, GRID, SmallNetwork
+from localbook.tropical.regions.small import CENTRES, GRID, SmallNetwork
 from localbook.tropical.regions.ties import Ties, where_ahead
 from localbook.tropical.tolerance import TOLERANCE
 
@@ -142,13 +142,13 @@ def _ends(
     None if its gradient's ``bounds`` (2, 2) do not tell that it rises or falls along one axis.
     """
     size, least = np.abs(bounds).max(axis=0), np.abs(bounds).min(axis=0)
-    rises = (np.sign(bounds[0]) == np.sign(bounds[1])) & (least > APART * size.max())
-    if not rises.any() or np.abs(sides).min() <= APART * np.abs(sides).max():
+    rises = (np.sign(bounds[0]) == np.sign(bounds[1])) & (least > TOLERANCE.apart * size.max())
+    if not rises.any() or np.abs(sides).min() <= TOLERANCE.apart * np.abs(sides).max():
         return None
     changes = (sides[:, :-1] > 0) != (sides[:, 1:] > 0)
     near = (
         np.abs(sides[:, :-1]) + np.abs(sides[:, 1:])
-        <= (1 + APART) * 2 / PARTS * np.tile(size, 2)[:, None]
+        <= (1 + TOLERANCE.apart) * 2 / PARTS * np.tile(size, 2)[:, None]
     )
     found = []
     row, once = lead[None] @ network.weights[-1], np.tile(rises, 2)
@@ -205,7 +205,7 @@ def _between_ends(network: SmallNetwork, order: Sequence[int], ends: list[Floats
     while left:
         last = _follow(Walker(network, rows, left.pop()), corners, scores)
         away = [np.abs(end - last).max() for end in left] if last else []
-        if not away or min(away) > APART:
+        if not away or min(away) > TOLERANCE.apart:
             return None
         del left[int(np.argmin(away))]
     found = np.array(corners).reshape(-1, 2, 2).transpose(2, 1, 0)
@@ -241,7 +241,7 @@ def _follow(
             inward = walker.sign[walker.crossed] * (s * dx + t * dy) / hypot(s, t)
         else:
             inward = -x * dx if abs(x) > abs(y) else -y * dy
-        if abs(inward) < APART:
+        if abs(inward) < TOLERANCE.apart:
             return None
         if inward < 0:
             dx, dy = -dx, -dy

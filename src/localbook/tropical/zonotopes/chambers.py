@@ -37,8 +37,6 @@ from localbook.tropical.zonotopes.planar import planar
 from localbook.tropical.zonotopes.space import solid
 
 _BLOCK = 1 << 18  # products held at once
-_DOUBT = 1000.0  # times the tolerance: up to there a determinant is neither clearly zero nor not
-_WIDE = 1e-3  # volume of a subset from which a determinant of noise is told from a small one
 _MOST = 20_000  # rays that are looked at in whole numbers, some 100 microseconds each
 
 MOST_CHAMBERS = 20_000_000
@@ -123,7 +121,7 @@ def _in_general_position(unit: Floats, blocks: list[Indices], payload: Floats) -
     c = np.random.default_rng(2).normal(size=rank)
     ridges = np.pad(_subsets(count - 1, rank - 2) + 1, ((0, 0), (0, 1)), constant_values=count)
     slopes = _rays(np.vstack([unit, c]), ridges).heights[:, 0]  # det(ridge, c, g_0)
-    if np.abs(slopes).min() <= _DOUBT * TOLERANCE.certain:
+    if np.abs(slopes).min() <= TOLERANCE.unsure * TOLERANCE.certain:
         return None
     table = np.zeros((count,) * (rank - 2))
     table[tuple(ridges[:, :-1].T)] = np.sign(slopes)
@@ -148,7 +146,7 @@ def _in_general_position(unit: Floats, blocks: list[Indices], payload: Floats) -
 
 def _clear(rays: "Rays") -> Masks:
     """Tell which rays lie on no hyperplanes but those of their subset, beyond doubt."""
-    clear: Masks = np.abs(rays.heights).min(axis=1) > _DOUBT * rays.zero
+    clear: Masks = np.abs(rays.heights).min(axis=1) > TOLERANCE.unsure * rays.zero
     return clear
 
 
@@ -249,7 +247,7 @@ def _at_simple(rays: Rays, payload: Floats) -> Floats:
 def _flats(vectors: Floats, unit: Floats, subsets: Indices) -> list[tuple[Indices, Numbers]]:
     """Return the rays of these subsets, each once: the signs (p,) of all vectors, and the ray."""
     rays, whole = _rays(unit, subsets), _whole(vectors)
-    found = _each_once(rays, whole, _WIDE)
+    found = _each_once(rays, whole, TOLERANCE.wide)
     return _each_once(rays, whole, np.inf) or [] if found is None else found
 
 
@@ -266,7 +264,7 @@ def _each_once(rays: Rays, whole: Numbers, wide: float) -> list[tuple[Indices, N
         if covered[k]:
             continue
         normal, heights, zero = rays.normals[k], rays.heights[k], rays.zero[k]
-        near = np.abs(heights) <= _DOUBT * zero
+        near = np.abs(heights) <= TOLERANCE.unsure * zero
         if (near & (np.abs(heights) > (zero if size[k] > wide else -1))).any():
             exactly += 1
             if exactly > _MOST:
