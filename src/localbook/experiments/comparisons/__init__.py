@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "gradient-isolation": isolation.GRADIENT_ISOLATION,
     "sgr-ablation": ablation.SGR_ABLATION,
     "sgr-modules": regime.SGR_MODULES,
+    "sgr-modules-10000": regime.SGR_MODULES_10000,
     "sgr-shares": ablation.SGR_SHARES,
     "sgr-regime": regime.SGR_REGIME,
     "sgr-regime-300": regime.SGR_REGIME_300,

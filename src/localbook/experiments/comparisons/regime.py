@@ -6,6 +6,7 @@ start from, so that differences are paired. Every seed draws images of its own.
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -307,24 +308,41 @@ _MODULES = replace(
     together=8,
     gain=5 / 3,  # tanh's
 )
+_MODULES_QUICK = replace(
+    _CONV_QUICK,
+    methods=_methods(("none-trained-1",), "local")
+    + _methods(("none-trained-2", "none-trained-4"), "local sgr-0.1"),
+    widths=(4,) * 4,
+    strides=(2, 2, 1, 1),
+    gain=5 / 3,
+)
+_MODULES_GPU = replace(
+    _MODULES,
+    widths=(16,) * 4 + (32,) * 12,
+    strides=(1, 1, 2, 1, 2) + (1,) * 11,
+    train=1_000,
+    schedule=replace(_VECTORS.schedule, epochs=120),
+)
 SGR_MODULES = Experiment(
+    {"quick": _MODULES_QUICK, "cpu": _MODULES, "gpu": _MODULES_GPU}, _compared, fewer_images
+)
+# With many images, of which all seeds have the same, back-propagation should lead as in the papers.
+_MANY: dict[str, Any] = {
+    "methods": (
+        *_methods(("none-trained-1", *_CUT), "local"),
+        *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
+        *_methods(_CUT[2:], "sgr-0.1 zero-0.1 sgr-0.03"),
+    ),
+    "train": 10_000,
+    "schedule": replace(_VECTORS.schedule, epochs=20),
+    "seeds": 4,
+    "together": 4,
+}
+SGR_MODULES_10000 = Experiment(
     {
-        "quick": replace(
-            _CONV_QUICK,
-            methods=_methods(("none-trained-1",), "local")
-            + _methods(("none-trained-2", "none-trained-4"), "local sgr-0.1"),
-            widths=(4,) * 4,
-            strides=(2, 2, 1, 1),
-            gain=5 / 3,
-        ),
-        "cpu": _MODULES,
-        "gpu": replace(
-            _MODULES,
-            widths=(16,) * 4 + (32,) * 12,
-            strides=(1, 1, 2, 1, 2) + (1,) * 11,
-            train=1_000,
-            schedule=replace(_VECTORS.schedule, epochs=120),
-        ),
+        "quick": _MODULES_QUICK,
+        "cpu": replace(_MODULES, **_MANY),
+        "gpu": replace(_MODULES_GPU, **_MANY),
     },
     _compared,
     fewer_images,
