@@ -17,10 +17,12 @@ from playwright.sync_api import (
     ViewportSize,
 )
 
-MODES = ("light", "dark", "phone", "print")
+MODES = ("light", "dark", "tablet", "phone", "print")
 DESK = ViewportSize(width=1300, height=900)
+TABLET = ViewportSize(width=1100, height=800)  # where the text keeps no room at its side
 PHONE = ViewportSize(width=390, height=844)
 PAPER = ViewportSize(width=718, height=1047)  # A4 at 96 dots an inch, less margins of a centimetre
+SIZES = {"tablet": TABLET, "phone": PHONE, "print": PAPER}
 PATIENCE = 120_000  # ms; a busy machine is not an error
 
 CHECKS = Path(__file__).with_name("checks.js").read_text()
@@ -98,7 +100,7 @@ def settle(page: Page) -> None:
 
 
 def visit(context: BrowserContext, origin: str, name: str) -> Visit:
-    """Open a page and look at it on a desk in light and dark, on a phone and on paper."""
+    """Open a page and look at it on a desk in light and dark, a tablet, a phone and paper."""
     seen = Visit()
     page = context.new_page()
     watch(page, origin, seen)
@@ -129,7 +131,7 @@ def enter(page: Page, mode: str) -> None:
     """Make an open page look as it does in a mode; paper comes from a dark screen, the worst."""
     scheme: Literal["dark", "light"] = "dark" if mode in ("dark", "print") else "light"
     page.emulate_media(media="print" if mode == "print" else "screen", color_scheme=scheme)
-    page.set_viewport_size(PHONE if mode == "phone" else PAPER if mode == "print" else DESK)
+    page.set_viewport_size(SIZES.get(mode, DESK))
     if mode == "print":  # what only paper unfolds, such as the solutions
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
