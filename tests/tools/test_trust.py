@@ -72,7 +72,7 @@ def test_a_claim_without_verdict_or_section_stops_the_build(verdicts, sections, 
 def test_the_chapters_of_claims_can_be_read(part):
     node = nbformat.read(book.ROOT / "book" / part / "claims.ipynb", as_version=4)
     table = trust.claims(node, "p")
-    printed = trust._verdicts(node)
+    printed = trust.verdicts(node)
     assert table.count("\n") == len(printed) + 2
     assert all(f"| {verdict} |" in table for _, verdict, _ in printed)
 
