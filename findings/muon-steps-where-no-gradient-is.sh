@@ -6,15 +6,15 @@
 # of low rank gets a step of full rank.
 # Seen: a layer of 256 by 256 in float64. Of the squared length of the first step 58 % lies outside the rows
 # and columns that the gradient has when the batch is one sample, 34 % with four, 8 % with sixteen. The same
-# iterations in float32 leave a millionth of it there. With one sample the step's cosine with that of the
+# iterations in float32 leave less than a millionth of it there. With one sample the step's cosine with that of the
 # float32 iterations is 0.65.
 #
 # Guessed: a step inside the gradient's own rows and columns, with singular values near one, and errors
 # of a bfloat16's size, half a percent.
 #
-# Why it surprises: a linear layer's gradient has at most the rank of its batch, so that every optimiser
-# of the gradient moves the layer only along inputs that it has seen. Muon's moves it along all others as well,
-# by rounding, and with few samples more than along its own.
+# Why it surprises: a linear layer's gradient has at most the rank of its batch. Gradient descent, and Muon in
+# exact numbers, move the layer along inputs that it has seen and along no others; this step moves it along
+# all others as well, by rounding, and with one sample more than along its own.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
