@@ -42,7 +42,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda z: z,
     "softplus": F.softplus,
     "shifted": lambda z: F.relu(z + 1),
-    "clamp": lambda z: z.clamp(0, 1),
+    "clamp": lambda z: F.hardtanh(z, 0.0, 1.0),  # whose slope at the ends no release has changed
     "abs": torch.abs,
     "leaky": lambda z: F.leaky_relu(z, 0.2),
 }
