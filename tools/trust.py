@@ -94,7 +94,7 @@ def decided(node: Any, page: str) -> list[tuple[str, ...]]:
     stated = _numbered(next(text for text in texts if text.startswith("## The question")))
     anchors = _sections(texts)
     rows: list[tuple[str, ...]] = []
-    for what, verdict, _ in verdicts(node):
+    for what, verdict, _ in _verdicts(node):
         number, checked = what.split(". ", 1)
         if number not in stated or number not in anchors:
             raise ValueError(f"{page}: claim {number} is not stated, or has no section.")
@@ -122,8 +122,7 @@ def _sections(texts: list[str]) -> dict[str, str]:
     return anchors
 
 
-def verdicts(node: Any) -> list[list[str]]:
-    """Return the rows of a chapter's table of claims: the claim, the verdict, the evidence."""
+def _verdicts(node: Any) -> list[list[str]]:
     cells = iter(node.cells)
     next(c for c in cells if c.cell_type == "markdown" and c.source.startswith("## The table"))
     printed = next(c for c in cells if c.cell_type == "code").outputs[0].data["text/markdown"]
@@ -136,9 +135,9 @@ def benchmark_tables(found: list[benchmarks.Benchmark]) -> str:
     header = ("benchmark", "targets", "met", "missed", "too noisy to tell")
     counts = []
     for b in found:
-        judged = [v for row in b.rows if (v := row.verdict(b.noise))]
-        words = [str(judged.count(w)) for w in ("met", "missed", "too noisy to tell")]
-        counts.append((f"`{b.name}`", str(len(judged)), *words))
+        verdicts = [v for row in b.rows if (v := row.verdict(b.noise))]
+        words = [str(verdicts.count(w)) for w in ("met", "missed", "too noisy to tell")]
+        counts.append((f"`{b.name}`", str(len(verdicts)), *words))
     parts = []
     for b in found:
         short = [row for row in b.rows if row.verdict(b.noise) not in ("met", "")]

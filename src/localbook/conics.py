@@ -12,13 +12,16 @@ from scipy.sparse.csgraph import connected_components
 from localbook.arrays import Box, Floats, Indices, Masks
 from localbook.errors import GeometryError
 
-# In a square of side 2, for forms whose largest entry is 1:
-_THIN = 1e-9  # a cell lower than this is rounding; corners keep as far from a strip's ends
-_SIDE = 1e-6  # cells of one piece share more of a side than this
-_STRIP = 1e-7  # two roots nearer than this are one
-_FLAT = 1e-9  # a form with less of v² is linear in v
-_LEADING = 1e-13  # a polynomial's first coefficients that count, by its largest
-_REAL = 1e-3  # the imaginary part up to which a root may be a double one that rounding split
+# Of the square from -1 to 1 and forms whose largest coefficient is 1. These are not those of
+# localbook.tropical: a root too many does no harm here, so much is taken for one.
+_NO_SQUARE = 1e-9  # a coefficient of v² this small is none
+_NO_POWER = 1e-13  # nor is a leading coefficient this small beside a polynomial's largest
+_NEARLY_REAL = 1e-3  # rounding splits a fourfold root into complex ones about 1e-4 apart
+_ONE_PLACE = 1e-7  # ends of strips this near to one another are one
+_END = 1e-9  # share of a strip left out at each end, where curves are upright or meet
+_NO_CELL = 1e-9  # two curves this near to one another are one, with no cell between
+_CORNER = 1e-6  # cells side by side that share no more than this meet in a corner only
+_TINIEST = 1e-300  # keeps a quotient finite; no tolerance: only zero is less
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,7 @@ def conic_pieces(
     to_square = np.diag([1.0, *half])
     to_square[1:, 0] = centre
     A = to_square.T @ forms @ to_square
-    unit = A / np.maximum(np.abs(A).max(axis=(1, 2), keepdims=True), 1e-300)
+    unit = A / np.maximum(np.abs(A).max(axis=(1, 2), keepdims=True), _TINIEST)
 
     polygons: list[Floats] = []
     patterns: list[Masks] = []
@@ -79,7 +82,7 @@ def conic_pieces(
         folds += [np.column_stack([u, v]) for v in curves]
         here, m = [], len(u) // 2
         for low, high in pairwise([0 * u - 1, *curves, 0 * u + 1]):
-            if high[m] - low[m] > _THIN:
+            if high[m] - low[m] > _NO_CELL:
                 here.append((len(polygons), low, high))
                 patterns.append(_values(A, u[m], (low[m] + high[m]) / 2) > 0)
                 polygons.append(np.column_stack([[*u, *u[::-1]], [*low, *high[::-1]]]))
@@ -87,7 +90,7 @@ def conic_pieces(
             (i, k)
             for i, low, high in before
             for k, under, over in here
-            if min(high[-1], over[0]) - max(low[-1], under[0]) > _SIDE
+            if min(high[-1], over[0]) - max(low[-1], under[0]) > _CORNER
         ]
         links += [(i, k) for i, k in touch if (patterns[i] == patterns[k]).all()]
         before = here
@@ -126,24 +129,24 @@ _BORDER = np.array([[[side, 0, 0.5], [0, 0, 0], [0.5, 0, 0]] for side in (-1, 1)
 def _places(q: Floats, others: Floats) -> Floats:
     """Return all u at which the curve of q is upright, ends, or meets another or v = ±1."""
     a, b, c = _by_v(q)
-    flat = abs(q[2, 2]) < _FLAT
+    flat = abs(q[2, 2]) < _NO_SQUARE
     found = [b * b - 4 * a * c, *((b, c) if flat else ())]
     for other in (*others, *_BORDER):
         A, B, C = _by_v(other)
         found.append((a * C - c * A) ** 2 - (a * B - b * A) * (b * C - c * B))  # the resultant
-        if flat and abs(other[2, 2]) < _FLAT:
+        if flat and abs(other[2, 2]) < _NO_SQUARE:
             found.append(b * C - c * B)
-    roots = np.concatenate([p.trim(_LEADING * np.abs(p.coef).max()).roots() for p in found])
-    real: Floats = roots.real[np.abs(roots.imag) < _REAL]
+    roots = np.concatenate([p.trim(_NO_POWER * np.abs(p.coef).max()).roots() for p in found])
+    real: Floats = roots.real[np.abs(roots.imag) < _NEARLY_REAL]
     return real
 
 
 def _strips(places: Iterable[float], corners: int) -> Iterator[Floats]:
     """Yield where each strip's sides get corners (k,), closer at its ends, where curves bend."""
-    ends = np.unique([-1.0, 1.0, *(place for place in places if -1 < place < 1 - _STRIP)])
-    for start, end in pairwise(ends[np.insert(np.diff(ends) > _STRIP, 0, True)]):
+    ends = np.unique([-1.0, 1.0, *(place for place in places if -1 < place < 1 - _ONE_PLACE)])
+    for start, end in pairwise(ends[np.insert(np.diff(ends) > _ONE_PLACE, 0, True)]):
         turn = np.cos(np.linspace(np.pi, 0, 5 + 2 * round(corners * (end - start) / 4)))
-        yield (start + end) / 2 + (0.5 - _THIN) * (end - start) * turn
+        yield (start + end) / 2 + (0.5 - _END) * (end - start) * turn
 
 
 def _inside(forms: Floats, u: Floats) -> Floats:

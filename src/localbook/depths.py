@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from localbook.arrays import Box, Floats
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local import IsolatedNetwork
 from localbook.tropical import Plane, ReLUNetwork, from_torch, linear_regions, plane_through
 
@@ -25,8 +25,7 @@ def chain(widths: tuple[int, ...], classes: int, seed: int) -> IsolatedNetwork:
 
     ``widths`` are the inputs, then the neurons of each module.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         modules = [
             nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU())
             for inputs, width in pairwise(widths)

@@ -17,6 +17,14 @@ Net = TypeVar("Net", bound=nn.Module)
 _PART = 4096  # samples judged at once
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed inside the context; what is drawn after it goes on as if it had not been."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def mlp(
     widths: Sequence[int],
     seed: int,
@@ -45,8 +53,7 @@ def mlp(
     if len(widths) < 2 or min(widths) < 1:
         raise ConfigError(f"widths={tuple(widths)}: give inputs and outputs, each at least 1.")
     layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs, bias, dtype=dtype), activation()]
     return nn.Sequential(*layers[:-1])

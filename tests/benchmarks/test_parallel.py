@@ -33,7 +33,8 @@ def test_a_pipeline_of_micro_batches_is_timed_beside_one_process_and_its_bubble(
         return local.Pipelined([], own, parts)
 
     monkeypatch.setattr(parallel, "RULES", {})
-    monkeypatch.setattr(parallel.parallel, "pipelined", pipelined)
+    monkeypatch.setattr(parallel, "bytes_a_second", lambda size: 3.0 * 2**20)
+    monkeypatch.setattr(local, "pipelined", pipelined)
     case = parallel.Case(depth=8, batch=10, modules=(2,), steps=7, rounds=1, parts=(5,))
     step, idle, *_ = parallel.measure(Meter(samples=2), case)
     assert step.value == pytest.approx(1100)

@@ -114,7 +114,7 @@ def test_channels_last_reaches_images_and_convolutions() -> None:
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("name", ["bp", "plain", "sgr", "sgr, forward over reverse"])
 def test_compiled_steps_are_the_same_steps(name: str) -> None:
-    torch._dynamo.reset()
+    torch.compiler.reset()
     plain, compiled = step(RULES[name], Compute()), step(RULES[name], Compute(compile="aot_eager"))
     assert differ(compiled, plain) < 1e-5
 
@@ -143,7 +143,7 @@ class Noting:
 
 
 def compiled_by(backend: Noting, rule: SGR) -> Rule:
-    torch._dynamo.reset()
+    torch.compiler.reset()
     return replace(rule, compiler=Compiler(cast(str, backend)))
 
 
@@ -200,7 +200,7 @@ def test_a_compiled_step_follows_its_weights_and_leaves_fixed_ones_alone() -> No
 
 @pytest.mark.parametrize("path", ["double_backward", "forward_over_reverse"])
 def test_compiled_under_autocast_as_without_compiling(path: str) -> None:
-    torch._dynamo.reset()
+    torch.compiler.reset()
     rule = SGR(1.0, derivative=path)
     plain, compiled = (
         step(rule, Compute(bf16=True, compile=backend)) for backend in ("", "aot_eager")

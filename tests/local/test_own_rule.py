@@ -83,7 +83,7 @@ def test_one_process_compiled_or_not_and_many_train_the_same(rule):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     train(alone, rule, images(), images(), SCHEDULE, seed=0)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compute = Compute(compile="aot_eager")
     train(fast, rule, images(), images(), SCHEDULE, seed=0, compute=compute)
     parallel.launch(apart, rule, images(), images(), SCHEDULE, seed=0)

@@ -52,7 +52,7 @@ def test_every_rule_learns(rule):
 
 
 def test_a_compiled_training_is_the_same_training():
-    torch._dynamo.reset()
+    torch.compiler.reset()
     data, rule = images(32), SGR(weight=lambda progress: 1.0 + progress)
     short = replace(SCHEDULE, epochs=2)
     plain, compiled = (

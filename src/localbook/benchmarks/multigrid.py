@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from localbook import neighbours
 from localbook.benchmarks.harness import Meter, Row, Target, by_turns, counted, timed
 from localbook.errors import ConfigError
 from localbook.experiments.harness import TUNING_SEED
-from localbook.experiments.neighbours.multigrid import Darcy, draw_darcy, error, seeded, trained
+from localbook.experiments.neighbours.multigrid import Darcy, draw_darcy, error, trained
+from localbook.fit import seeded
 
 mg = neighbours.multigrid
 Make = Callable[[Darcy, int, int], nn.Module]  # of so many functions a layer, by a seed
@@ -99,13 +100,11 @@ def _official() -> Make:
         ) from None
 
     def make(setting: Darcy, c: int, seed: int) -> nn.Module:
-        def drawn() -> Any:
-            net = network(setting.layers, c, 1, 1, [list(s) for s in setting.cycle])
+        with seeded(seed):
+            net: Any = network(setting.layers, c, 1, 1, [list(s) for s in setting.cycle])
             for cycle in net.conv_list:
                 cycle.RTlayers[0] = nn.ConvTranspose2d(c, c, 3, 2, 1, bias=False)
-            return net
-
-        return seeded(seed, drawn)
+        return cast(nn.Module, net)
 
     return make
 

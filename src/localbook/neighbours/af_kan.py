@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from localbook.errors import ConfigError
-from localbook.fit import fit
+from localbook.fit import fit, seeded
 
 Reduction = Literal["global", "spatial", "multistep"]
 Scope = Literal["batch", "sample", "none"]
@@ -206,8 +206,7 @@ def network(widths: Sequence[int], seed: int, layer: Callable[[int, int], nn.Mod
     """Return an nn.Sequential of ``layer(inputs, outputs)``, initialised by the seed."""
     if len(widths) < 2 or min(widths) < 1:
         raise ConfigError(f"widths={tuple(widths)}: give inputs and outputs, each at least 1.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return nn.Sequential(*(layer(n, m) for n, m in pairwise(widths)))
 
 

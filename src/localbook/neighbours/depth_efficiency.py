@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local import IsolatedNetwork
 from localbook.streams import Stream, Sublayer
 
@@ -176,8 +177,7 @@ def chaser(
     n: int, hops: int, questions: int, *, depth: int, width: int, heads: int, seed: int
 ) -> IsolatedNetwork:
     """Return a transformer for puzzles; each layer is a module, with a head that answers."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         blocks: list[nn.Module] = [Block(width, heads, questions) for _ in range(depth)]
         blocks[0] = nn.Sequential(nn.Linear(2 * n + hops, width), blocks[0])
         parts = [(nn.LayerNorm(width), nn.Linear(width, n), Answers(questions)) for _ in blocks]

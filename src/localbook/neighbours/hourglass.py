@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from localbook.arrays import Floats, Indices, Row
 from localbook.errors import ConfigError
-from localbook.fit import fit
+from localbook.fit import fit, seeded
 
 Lift = Literal["none", "orthogonal", "random", "trained"]
 """W_in: the identity, fixed with orthonormal columns, fixed at random, or trained from there."""
@@ -86,8 +86,7 @@ def network(size: int, shape: Shape, seed: int) -> nn.Sequential:
             f"a skip of {shape.skip} on {size} pixels: it needs a lift and out to be wider, and "
             "cannot be narrower."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers: list[nn.Module] = []
         if shape.lift != "none":
             lift = nn.Linear(size, shape.skip, bias=False)

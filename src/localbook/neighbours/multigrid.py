@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 
 Steps = Sequence[tuple[int, int]]
 # What convolutions see beyond the grid, and the points a side beyond a multiple of 2^(levels - 1):
@@ -153,8 +154,7 @@ def network(c: int, layers: int, steps: Steps, seed: int, **how: Any) -> nn.Sequ
     ``how`` are keywords of :class:`Layer` and :class:`Cycle`. Weights are drawn as torch does, and
     lie channels last, with which a step on a processor takes two thirds of the time.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         chain = [Layer(c if k else 1, c, steps, **how) for k in range(layers)]
         last = nn.Conv2d(c, 1, 1, bias=False)
         return nn.Sequential(*chain, last).to(memory_format=torch.channels_last)

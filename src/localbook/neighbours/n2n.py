@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from localbook.arrays import Floats, Indices
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 
 FACTORS = (0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """What a layer is shrunk to, in the authors' code: a policy that knows nothing halves 5 of 11."""
@@ -149,8 +150,7 @@ class Recurrent(Policy):
 
     def __init__(self, seed: int, neurons: int = 30) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.lstm = nn.LSTM(1, neurons, 2, bidirectional=self.both_ways)
             self.head = nn.Linear((1 + self.both_ways) * neurons, self.k)
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local import IsolatedNetwork, NoPropBlock, Rule, noprop_posterior
 
 Path = Literal["mean", "stochastic", "ode"]
@@ -208,8 +209,7 @@ def states(net: IsolatedNetwork, x: Tensor, steps: int, path: Path, seed: int) -
     block = net.local_modules[0]
     if not isinstance(block, NoPropBlock | TimeBlock):
         raise ConfigError("give a network of NoPropBlocks, or of one TimeBlock.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         noise = torch.randn(len(x), block.classes).to(x)
         start = 0 * noise if path == "mean" else noise
         if isinstance(block, TimeBlock):

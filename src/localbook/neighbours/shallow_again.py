@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from localbook.arrays import Floats
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local import IsolatedNetwork
 from localbook.tropical import LinearRegions, from_torch, linear_regions, plane_through
 
@@ -108,8 +109,7 @@ def network(
             f"depth={depth}, width={width}, classes={classes}, kernel={kernel}: give positive "
             "numbers, and an odd kernel or None."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         if kernel is None:
             stem = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), width))
             affine: list[nn.Module] = [nn.Linear(width, width) for _ in range(depth)]
@@ -233,8 +233,7 @@ def isolated(net: Any, *, alone: bool = False, seed: int) -> IsolatedNetwork:
     """
     stem, stack, head = net
     heads = [deepcopy(head) for _ in range(len(stack.layers) - 1)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for copy in heads:
             copy[-1].reset_parameters()
     heads.append(head)

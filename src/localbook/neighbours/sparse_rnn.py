@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from localbook import tropical
 from localbook.errors import ConfigError
 from localbook.experiments.harness import Samples
-from localbook.fit import accuracy, fit
+from localbook.fit import accuracy, fit, seeded
 
 LETTERS = "BTSXVPE"
 _ARCS = ({"T": 1, "P": 2}, {"S": 1, "X": 3}, {"T": 2, "V": 4}, {"X": 2, "S": 5}, {"P": 3, "V": 5})
@@ -142,8 +142,7 @@ class Network(nn.Module):
             )
         super().__init__()
         self.cell, self.wait = cell, wait
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.embedding = nn.Embedding(1 + len(LETTERS), embedding)
             self.layer = CELLS[cell](embedding, hidden, batch_first=True)
             self.read = nn.Linear(hidden, 2)

@@ -59,6 +59,9 @@ class Tolerance:
         Two neurons do equally much if their generators' lengths differ by at most this share.
     settled : float
         An alternation ends when it lowers its objective by less than this times the first value.
+    bound : float
+        A perturbation of inputs from 0 to 1 keeps a bound that it exceeds by at most this, which
+        is rounding of float32.
     read, read_single : float
         A network is read rightly if its scores differ from the model's by at most this times the
         largest one; the second is for files, which compute in float32.
@@ -82,6 +85,7 @@ class Tolerance:
     rounding: float = 2.0**-46
     alike: float = 1e-12
     settled: float = 1e-12
+    bound: float = 1e-6
     read: float = 1e-9
     read_single: float = 1e-4
 

@@ -14,10 +14,10 @@ from localbook.data import ImageSet
 from localbook.experiments.attacks.methods import ATTACKS, Candidate
 from localbook.experiments.harness import TUNING_SEED, Experiment, Job, Outcome, seed_by_seed, tune
 from localbook.fit import fit, mlp
+from localbook.tropical import TOLERANCE
 from localbook.tropical.attacks import Penalty, weight_change_needed
 
 _BATCH = 100
-_ROUNDING = 1e-6  # of float32, in a bound of about 0.1
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def _attack(
     eta = torch.cat(found)
     wrong = model(images + eta).argmax(dim=1) != labels
     largest = eta.abs().amax(dim=1)
-    success = wrong & (largest <= setting.eps + _ROUNDING)
+    success = wrong & (largest <= setting.eps + TOLERANCE.bound)
     weights = weight_change_needed(model, images, eta)
     # The coupling holds up to its tolerance, and so does the bound of the weights seen from eta.
-    both = success & (weights * (1 - Penalty().tolerance) <= setting.weight_eps + _ROUNDING)
+    both = success & (weights * (1 - Penalty().tolerance) <= setting.weight_eps + TOLERANCE.bound)
     lengths = eta.norm(dim=1)
     each: Row = {
         "success": _marks(success),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from localbook.data import Augment, DeviceImages
@@ -15,6 +14,7 @@ from localbook.experiments.comparisons.compare import compare, of_model
 from localbook.experiments.comparisons.rules import by_name
 from localbook.experiments.comparisons.setting import Comparison
 from localbook.experiments.harness import Experiment, fewer_images
+from localbook.fit import seeded
 from localbook.local import (
     BP,
     BPFreeSGR,
@@ -60,8 +60,7 @@ def _noprop(model: ConvNet, data: DeviceImages, classes: int, seed: int) -> Isol
     A block reads the image beside the state, so its convolution starts from the image's channels.
     """
     example = data.at(slice(0, 2))[0].cpu()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         trunks = [
             nn.Sequential(
                 nn.Conv2d(example.shape[1], width, 3, padding=1, bias=False),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from localbook.data import ImageSet
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local import (
     BP,
     DISTANCES,
@@ -144,8 +145,7 @@ def network(setting: Regime, method: str, x: Tensor, seed: int) -> IsolatedNetwo
     Its layers are the same however many modules they are cut into.
     """
     norm, heads, count, rule = cell_of(method)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         channels = x.shape[1] if setting.strides else x[0].numel()
         modules = list(_layers(setting, norm, channels))
     if count is not None:

@@ -25,6 +25,7 @@ from localbook.experiments.harness import (
     Outcome,
     fewer_images,
     rows_once,
+    significant,
     tune,
 )
 from localbook.local import (
@@ -62,7 +63,7 @@ def _look(net: IsolatedNetwork, rule: Rule, x: Tensor, y: Tensor) -> Row:
 
 
 def _rounded(values: list[float]) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]
+    return [significant(value, 5) for value in values]
 
 
 def _trained(job: Job, method: str, lr: float, seeds: list[int]) -> list[tuple[Row, list[Row]]]:

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from localbook.arrays import Box, Floats, Row
@@ -19,7 +18,8 @@ from localbook.data import Augment, DeviceImages
 from localbook.depths import head_networks, image_plane
 from localbook.experiments.comparisons.compare import compare
 from localbook.experiments.comparisons.setting import Comparison
-from localbook.experiments.harness import Experiment, Job, Outcome
+from localbook.experiments.harness import Experiment, Job, Outcome, significant
+from localbook.fit import seeded
 from localbook.local import IsolatedNetwork, Schedule
 from localbook.tropical import DecisionBoundary, ReLUNetwork, decision_boundary
 
@@ -49,8 +49,7 @@ def convolutional(
     """
     side = 2 ** len(channels)
     inputs = channels[-1] * (shape[1] // side) * (shape[2] // side)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers: list[nn.Module] = []
         for before, after in pairwise((shape[0], *channels)):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU()]
@@ -83,7 +82,7 @@ def boundaries(net: IsolatedNetwork, test: DeviceImages, slices: int) -> Row:
                 "segments": len(found.segments),
                 "pairs": len(np.unique(found.classes, axis=0)),
                 "seconds": round(seconds, 2),
-                "residual": float(f"{residual(restricted, found):.1e}"),
+                "residual": significant(residual(restricted, found), 2),
                 "changes": changes,
                 "missed": missed,
             }

@@ -13,7 +13,9 @@ from localbook.experiments.harness.job import Split as Split
 from localbook.experiments.harness.trials import TUNING_SEED as TUNING_SEED
 from localbook.experiments.harness.trials import each_seed as each_seed
 from localbook.experiments.harness.trials import fewer_images as fewer_images
+from localbook.experiments.harness.trials import rounded as rounded
 from localbook.experiments.harness.trials import seed_by_seed as seed_by_seed
+from localbook.experiments.harness.trials import significant as significant
 from localbook.experiments.harness.trials import tune as tune
 from localbook.experiments.harness.trials import with_threads_that_pay as with_threads_that_pay
 from localbook.experiments.harness.unfinished import rows_once as rows_once

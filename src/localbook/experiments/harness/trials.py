@@ -1,4 +1,4 @@
-"""What experiments have in common: choose on the validation split, run every seed, limit images."""
+"""What experiments share: choose on the validation split, run every seed, limit images, round."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -129,3 +129,15 @@ def fewer_images(setting: Any, sets: dict[str, ImageSet]) -> dict[str, ImageSet]
         split: images if (n := limits[split]) is None or n >= len(images) else limited(images, n)
         for split, images in sets.items()
     }
+
+
+def rounded(value: Any, places: int = 4) -> Any:
+    """Return a number, or all those of nested lists, to so many decimal places."""
+    if isinstance(value, list):
+        return [rounded(one, places) for one in value]
+    return round(float(value), places)
+
+
+def significant(value: Any, digits: int) -> float:
+    """Return a number to so many significant digits."""
+    return float(f"{float(value):.{digits}g}")

@@ -18,6 +18,7 @@ from localbook import neighbours
 from localbook.arrays import Indices, Row
 from localbook.errors import ConfigError
 from localbook.experiments.harness import TUNING_SEED, Experiment, Job, Outcome, seed_by_seed, tune
+from localbook.fit import seeded
 from localbook.local import linear_cka
 
 finalmlp = neighbours.finalmlp
@@ -174,8 +175,7 @@ def build(setting: Fitting, method: str, sizes: Sequence[int], heads: int, seed:
         "towers": {"towers": sides},
         "towers-fused": {"towers": sides, "heads": heads},
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         if method in ("logistic", "fm"):
             return finalmlp.FM(sizes, setting.dim if method == "fm" else 0)
         widths = [sum(setting.widths)] if method in ("mlp", "dcn") else setting.widths
@@ -187,8 +187,7 @@ def build(setting: Fitting, method: str, sizes: Sequence[int], heads: int, seed:
 def _trained(job: Job, splits: dict[str, Any], chosen: Row, seed: int) -> tuple[nn.Module, Row]:
     setting = job.setting
     net = build(setting, job.method, splits["train"].sizes, chosen["heads"], seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # dropout
+    with seeded(seed):  # dropout
         epoch, score = finalmlp.train(
             net, splits, epochs=setting.epochs, batch_size=setting.batch_size, lr=chosen["lr"],
             l2=chosen["l2"], seed=seed,

@@ -7,7 +7,7 @@ import numpy as np
 
 from localbook import neighbours
 from localbook.arrays import Floats, Row
-from localbook.experiments.harness import Experiment, Job, Samples, each_seed
+from localbook.experiments.harness import Experiment, Job, Samples, each_seed, significant
 
 stability = neighbours.dynamical_stability
 _SPARE = 1000  # test samples
@@ -140,7 +140,7 @@ def measure(net: Any, k: int, eta: float, batch: float, data: Samples) -> Row:
     if len(blocks) > 1:
         whole = stability.Chain(net.w, net.a, local=False).gradients(x, k)
         row |= {
-            "modules": [_four(eta * stability.Minimum(g).trace / 2) for g in blocks],
+            "modules": [significant(eta * stability.Minimum(g).trace / 2, 4) for g in blocks],
             "ratio": eta * stability.Minimum(np.hstack(whole)).trace / 2,
         }
     else:
@@ -150,11 +150,7 @@ def measure(net: Any, k: int, eta: float, batch: float, data: Samples) -> Row:
         rests = row["loss"] < 1e-3 and batch in (1, np.inf)
         row["exact"] = eta / at.largest_step(batch) if rests else None
         row["norm"], row["squares"] = net.norms(k)
-    return {key: _four(v) if isinstance(v, float) else v for key, v in row.items()}
-
-
-def _four(value: float) -> float:
-    return float(f"{value:.4g}")
+    return {key: significant(v, 4) if isinstance(v, float) else v for key, v in row.items()}
 
 
 def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
@@ -173,7 +169,7 @@ def measured(job: Job, seed: int) -> tuple[Row, list[Row]]:
         row = {"rate": eta} | measure(net, k, eta, how.batch, data)
         if row["ratio"] is not None:
             wrong = net.outputs(fresh.x)[-1][k] - fresh.y
-            row["test_error"] = _four(float(np.square(wrong).mean() / np.square(fresh.y).mean()))
+            row["test_error"] = significant(np.square(wrong).mean() / np.square(fresh.y).mean(), 4)
         rows.append(row)
     kept = [row for row in rows if row["ratio"] is not None]
     worst = {"ratio": max(row["ratio"] for row in kept)}

@@ -22,7 +22,7 @@ from localbook.experiments.harness import (
     seed_by_seed,
     tune,
 )
-from localbook.fit import accuracy
+from localbook.fit import accuracy, seeded
 
 g2g = neighbours.g2gnet
 
@@ -128,8 +128,7 @@ def build(arm: Arm, setting: GroupSetting, sample: Tensor, classes: int, seed: i
     first: nn.Module = nn.Flatten()
     ends = sample.numel()
     if setting.filters:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             first = PatchConvolution(sample.shape[1], setting.filters)
         ends = first(sample[None]).numel()
 
@@ -190,8 +189,7 @@ def run(job: Job) -> Outcome:
                 rows.append({"rewiring": number, **structure(net, starts)})
 
         before = time.process_time()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # of dropout
+        with seeded(seed):  # of dropout
             number = g2g.train(
                 net, *splits["train"], epochs=setting.epochs, batch_size=setting.batch_size,
                 lr=lr, seed=seed, rewiring=rule, look=look,

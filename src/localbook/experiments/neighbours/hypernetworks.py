@@ -20,6 +20,7 @@ from localbook.experiments.harness import (
     Outcome,
     fewer_images,
     seed_by_seed,
+    significant,
     tune,
 )
 from localbook.fit import mlp
@@ -166,7 +167,7 @@ def measured(job: Job, way: Way, lr: float, seed: int) -> tuple[Row, list[Row]]:
         {
             "norm_start": [round(value, 2) for value in start.tolist()],
             "norm_end": [round(value, 2) for value in end.tolist()] if finite else None,
-            "gradient": [float(f"{value:.3g}") for value in pull],
+            "gradient": [significant(value, 3) for value in pull],
             "test_accuracy": [round(value, 3) for value in found.tolist()],
             "losses": [round(value, 3) for value in curve.tolist()] if finite else None,
         }

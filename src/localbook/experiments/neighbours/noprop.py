@@ -15,6 +15,7 @@ from localbook.data import DeviceImages
 from localbook.errors import ConfigError
 from localbook.experiments.comparisons import Comparison, compare
 from localbook.experiments.harness import Experiment, fewer_images
+from localbook.fit import seeded
 from localbook.local import (
     BP,
     BPFreeSGR,
@@ -140,8 +141,7 @@ def network(setting: Comparison, method: str, data: DeviceImages, seed: int) -> 
     if method in ("fa", "dfa", "ff", "local", "sgr"):
         net: IsolatedNetwork = model.chain.build(channels, classes, seed)
         return with_length_norm(net) if method == "ff" else net
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         count = 1 if method == "bp-one" else model.count
         trunks = [trunk(model, channels) for _ in range(count)]
         beside, features = SideBySide(trunks), count * model.features
@@ -215,8 +215,7 @@ def measured(net: IsolatedNetwork, test: DeviceImages) -> Row:
 def ideal_walks(log_p: Tensor, y: Tensor) -> Row:
     """Return the accuracies of walks by the best denoisers of log p (N, classes), as in STEPS."""
     made: Row = {"mean": [], "stochastic": [], "ode": [], "flow": []}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         noise = torch.randn_like(log_p)
         for n in STEPS:
             levels = torch.sigmoid(torch.linspace(-4, 4, n + 1).double()).tolist()

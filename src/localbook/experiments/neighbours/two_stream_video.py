@@ -21,7 +21,7 @@ from localbook.experiments.harness import (
     seed_by_seed,
     tune,
 )
-from localbook.fit import accuracy, fit
+from localbook.fit import accuracy, fit, seeded
 
 two_stream = neighbours.two_stream_video
 CLASSES = len(two_stream.CLASSES)
@@ -170,8 +170,7 @@ def frame_net(
 ) -> two_stream.FrameNet:
     """Return a stream's network, trained on every frame (N, T, C, H, W) for its video's class."""
     padding: two_stream.Padding = "zeros" if name == "padded" else "circular"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = two_stream.FrameNet(x.shape[2], setting.features, CLASSES, padding=padding)
     flat, labels = x.flatten(0, 1), y.repeat_interleave(x.shape[1])
     return fit(net, flat, labels, steps=setting.frame_steps, batch_size=128, lr=0.01, seed=seed)
@@ -228,8 +227,7 @@ def measured(job: Job, videos: int, candidate: Row, seed: int) -> Row:
     splits, row = sequences(setting, way, videos, seed), {"videos": videos}
     net: Callable[[Tensor], Tensor] = averaged
     if way.net:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             inputs, lr = splits["test"].x.shape[2], candidate["lr"]
             model = way.net(inputs, CLASSES, hidden=setting.hidden, dropout=setting.dropout)
             if candidate["start"]:

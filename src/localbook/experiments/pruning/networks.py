@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from localbook.data import DeviceImages
 from localbook.experiments.harness import Samples, tensors_once
-from localbook.fit import fit
+from localbook.fit import fit, seeded
 
 _TEST_BATCH = 1000
 _BATCH = 100
@@ -65,8 +65,7 @@ def _features(net: nn.Module, data: DeviceImages) -> Iterator[tuple[Tensor, Tens
 def _trained_body(data: DeviceImages, channels: int, side: int, epochs: int) -> nn.Module:
     """Train three convolutions for a few epochs and return them."""
     device = data.labels.device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_BODY_SEED)
+    with seeded(_BODY_SEED):
         convolutions = nn.Sequential(
             *(nn.Conv2d(data.images.shape[1], 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),

@@ -2,6 +2,7 @@
 
 from localbook.local.networks.adding import add_heads as add_heads
 from localbook.local.networks.adding import with_heads as with_heads
+from localbook.local.networks.airbench import Scale as Scale
 from localbook.local.networks.airbench import airbench as airbench
 from localbook.local.networks.airbench import isolated_airbench as isolated_airbench
 from localbook.local.networks.auglocal import with_auglocal_heads as with_auglocal_heads

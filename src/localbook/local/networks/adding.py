@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks.heads import check_labels, make_head
 from localbook.local.networks.isolated import IsolatedNetwork
 
@@ -135,6 +135,5 @@ def _made(
 ) -> nn.Module:
     if isinstance(head, str):
         return make_head(head, features, classes, seed=seed, channel_axis=axis)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return head(features, classes).to(features)

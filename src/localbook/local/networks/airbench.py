@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.split import split
 
@@ -51,8 +52,7 @@ def airbench(classes: int = 10, *, images: Tensor, width: int = 64, seed: int) -
             "this network needs colour images (N, 3, H, W) of 9 x 9 pixels or more, not "
             f"{tuple(images.shape)}."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         whiten = _whitening(images[:_PATCHED])
         channels = (whiten.out_channels, width, 4 * width, 4 * width)
         groups = [ConvGroup(channels[i], channels[i + 1]) for i in range(3)]
@@ -80,8 +80,7 @@ def isolated_airbench(
     """
     model = airbench(classes, images=images, width=width, seed=seed)
     parts = split(model, 3, images[:2], at=("group1", "group2"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
+    with seeded(seed + 1):
         heads = [_head(channels, 4 * width, classes) for channels in (width, 4 * width)]
     return IsolatedNetwork(parts.modules, [*heads, nn.Identity()]).to(images)
 

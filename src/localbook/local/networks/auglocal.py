@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.replay import copied
 
@@ -49,8 +49,7 @@ def with_auglocal_heads(
     with evaluating(net), torch.no_grad():
         for place, module in enumerate(modules[:-1]):
             example = module(example)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed + place + 1)
+            with seeded(seed + place + 1):
                 heads.append(_head(net, _chosen(place, len(net), depth, shrink), example))
     return IsolatedNetwork(modules, [*heads, net.heads[-1]])
 

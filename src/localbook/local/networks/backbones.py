@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.local.networks.adding import add_heads
 from localbook.local.networks.isolated import IsolatedNetwork
 from localbook.local.networks.models import cifar_resnet, small_vit
@@ -105,8 +105,7 @@ def isolated(name: str, k: int, example: Tensor, labels: Tensor, *, seed: int) -
     if name not in BACKBONES:
         raise ConfigError(f"there is no backbone {name!r}; choose from: {', '.join(BACKBONES)}.")
     backbone = BACKBONES[name]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = backbone.build(int(labels.max()) + 1, example.shape[-1], seed)
     modules = split(model, k, example).modules
     axis = backbone.channel_axis

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks.isolated import IsolatedNetwork
 
 _DEPTH = 3  # 1 x 1 convolutions, and hidden layers of the perceptron
@@ -43,8 +43,7 @@ def dgl_head(features: Tensor, classes: int, *, seed: int) -> nn.Module:
     channels = features.shape[1]
     wide = channels * _SIDE**2
     quarter = tuple(-(-side // 4) for side in features.shape[2:])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = nn.Sequential(nn.AdaptiveAvgPool2d(quarter))
         for _ in range(_DEPTH):
             convolution = nn.Conv2d(channels, channels, 1, bias=False)

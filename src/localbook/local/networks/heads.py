@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks.models import ClassToken
 
 _HIDDEN = 2  # hidden features of an MLP head, as a multiple of its input's channels
@@ -121,8 +121,7 @@ def make_head(
             "channels that are always last are at -1."
         )
     form = Form(features.ndim, features.shape[axis], axis % features.ndim)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return HEADS[name](form, classes).to(features)
 
 

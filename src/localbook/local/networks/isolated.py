@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 
 
 class IsolatedNetwork(nn.Module):
@@ -121,8 +121,7 @@ class ConvNet:
             )
         if self.norm not in ("batch", "group", "none"):
             raise ConfigError(f"there is no norm {self.norm!r}; choose from: batch, group, none.")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             channels = (in_channels, *self.widths[:-1])
             modules = [
                 nn.Sequential(

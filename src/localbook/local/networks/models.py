@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
+from localbook.fit import seeded
 from localbook.streams import Stream, Sublayer
 
 
@@ -37,8 +38,7 @@ def cifar_resnet(depth: int, classes: int = 10, *, seed: int) -> nn.Module:
     blocks, rest = divmod(depth - 2, 6)
     if rest or blocks < 1:
         raise ConfigError(f"a CIFAR ResNet has depth 6n + 2 (20, 32, 56, 110), not {depth}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         stages = [_stage(c, width, blocks) for c, width in ((16, 16), (16, 32), (32, 64))]
         net = nn.Sequential(_conv(3, 16, 1), nn.BatchNorm2d(16), nn.ReLU(), *stages)
         net.append(nn.AdaptiveAvgPool2d(1)).append(nn.Flatten()).append(nn.Linear(64, classes))
@@ -90,8 +90,7 @@ def small_vit(
             f"patches of {patch} pixels must tile the image ({image}), and {heads} heads must "
             f"divide the width ({width})."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return nn.Sequential(
             Tokens(patch, width, (image // patch) ** 2),
             *(TransformerBlock(width, heads) for _ in range(depth)),

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks import IsolatedNetwork
 
 
@@ -115,8 +115,7 @@ def equip(net: IsolatedNetwork, loss: LocalLoss, example: Tensor, *, seed: int) 
             if number == len(net):
                 heads.append(head)
                 break
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed + number)
+            with seeded(seed + number):
                 parts = loss.parts(x, example)
             heads.append(EquippedHead(head, parts).to(x) if parts else head)
     return IsolatedNetwork(list(net.local_modules), heads)

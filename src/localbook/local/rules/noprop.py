@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from localbook.errors import ConfigError
-from localbook.fit import evaluating
+from localbook.fit import evaluating, seeded
 from localbook.local.networks import IsolatedNetwork
 from localbook.local.rules.base import Rule
 from localbook.local.rules.targets import onehot
@@ -183,8 +183,7 @@ def noprop_network(
     """
     blocks = []
     levels = schedule(len(trunks))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for number, trunk in enumerate(trunks):
             with evaluating(trunk), torch.no_grad():
                 features = trunk(example)

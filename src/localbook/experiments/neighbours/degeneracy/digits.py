@@ -17,9 +17,11 @@ from localbook.experiments.harness import (
     Job,
     Outcome,
     fewer_images,
+    rounded,
     seed_by_seed,
     tune,
 )
+from localbook.fit import seeded
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule, Schedule, activations, train
 
 degeneracy = neighbours.degeneracy
@@ -62,8 +64,7 @@ class Digits:
 
 def chain(setting: Digits, inputs: int, classes: int, seed: int) -> IsolatedNetwork:
     """Return the modules and their heads."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         sizes = zip((inputs, *setting.widths), setting.widths, strict=False)
         modules = [nn.Sequential(nn.Flatten(), nn.Linear(*size), nn.ReLU()) for size in sizes]
         return IsolatedNetwork(modules, [nn.Linear(width, classes) for width in setting.widths])
@@ -100,7 +101,7 @@ def digits(job: Job) -> Outcome:
         net = chain(setting, *sizes, seed)
         last = {} if job.method == "untrained" else fitted(net, seed, chosen, test)
         net = net.double()
-        row: Row = {"test_accuracy": _four(_right(net, new.double(), y))}
+        row: Row = {"test_accuracy": rounded(_right(net, new.double(), y))}
         row |= {"heads": last.get("accuracy"), "discord": last.get("discord")}
         return row, looked(net, x.double(), new.double(), y, seed)
 
@@ -127,11 +128,11 @@ def looked(net: IsolatedNetwork, x: Tensor, new: Tensor, y: Tensor, seed: int) -
         out = {"over": all_of_them[:1], "under": all_of_them[-1:], "random": draws}
         _, J = degeneracy.jacobian(net.local_modules[n], here[n])
         edges, kept = sparsity((here[n], slopes[n]), (here[n + 1], slopes[n + 1]), J, rng)
-        row: Row = {"module": n, "distance": _four(np.abs(found.values).sum() / 2)}
-        row["excess"] = [_four(v) for v in found.values[[0, -1]]]
+        row: Row = {"module": n, "distance": rounded(np.abs(found.values).sum() / 2)}
+        row["excess"] = [rounded(v) for v in found.values[[0, -1]]]
         row["lost"] = {
             name: [
-                _four(np.mean([_lost(of, there[n], y, found, u) for u in some])) for of in readers
+                rounded(np.mean([_lost(of, there[n], y, found, u) for u in some])) for of in readers
             ]
             for name, some in out.items()
         }
@@ -178,10 +179,6 @@ def sparsity(lower: Layer, upper: Layer, J: Tensor, rng: np.random.Generator) ->
         edges[name] = [round(float(n), 3) for n in each[::-1]]
         kept[name] = [len(below.values), len(above.values)]
     return edges, kept
-
-
-def _four(value: Any) -> float:
-    return round(float(value), 4)
 
 
 DIGITS = Experiment(

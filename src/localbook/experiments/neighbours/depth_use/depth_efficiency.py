@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from localbook import neighbours
 from localbook.arrays import Row
-from localbook.experiments.harness import Experiment, Job, Samples, each_seed
+from localbook.experiments.harness import Experiment, Job, Samples, each_seed, significant
 from localbook.local import BP, SGR, IsolatedNetwork, PlainLocal, Rule
 
 depth = neighbours.depth_efficiency
@@ -61,13 +62,11 @@ class Chasing:
     test: int = 300
 
 
-def three(value: Any) -> float:
-    """Return a number with three digits that count."""
-    return float(f"{float(value):.3g}")
+three = partial(significant, digits=3)
 
 
 def threes(values: Iterable[Any]) -> list[float]:
-    """Return numbers so."""
+    """Return numbers with three significant digits."""
     return [three(v) for v in values]
 
 

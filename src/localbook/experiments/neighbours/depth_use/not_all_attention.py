@@ -25,9 +25,11 @@ from localbook.experiments.harness import (
     Samples,
     each_seed,
     fewer_images,
+    rounded,
     seed_by_seed,
     tune,
 )
+from localbook.fit import seeded
 from localbook.local import (
     BP,
     SGR,
@@ -119,7 +121,7 @@ def dropped(job: Job, seed: int) -> tuple[Row, list[Row]]:
         stream = language.llama(drop.shuffled(read.weights, seed), read.shape)
         states = stream.states(stream.embed(x))
         return {
-            f"similarity_{part}": _four(drop.similarity(states, drop.groups(stream, part)).mean())
+            f"similarity_{part}": rounded(drop.similarity(states, drop.groups(stream, part)).mean())
             for part in ("attention", "mlp", "block")
         }, []
     judge, h = drop.next_token_loss(new), stream.embed(new)
@@ -136,18 +138,18 @@ def dropped(job: Job, seed: int) -> tuple[Row, list[Row]]:
     order = drop.ranked(S)
     whole = stream(new)
     row: Row = {
-        "loss": _four(judge(whole)),
-        "accuracy": _four((whole[:, :-1].argmax(-1) == new[:, 1:]).float().mean()),
+        "loss": rounded(judge(whole)),
+        "accuracy": rounded((whole[:, :-1].argmax(-1) == new[:, 1:]).float().mean()),
         "order": order.tolist(),
         "parameters": drop.parameters(stream, some)[:2].tolist(),
     } | _losses(counts, drop.curve(stream, h, some, order, counts, judge))
-    rows = [{"group": k, "similarity": _four(s)} for k, s in enumerate(S)]
+    rows = [{"group": k, "similarity": rounded(s)} for k, s in enumerate(S)]
     if part == "joint":
         return row, rows
     later = drop.similarity([state[:, 1:] for state in states], some)  # without the first token
     alone = drop.damage(stream, states, some, drop.next_token_loss(x))
     for k, one in enumerate(rows):
-        one |= {"without_first": _four(later[k]), "damage": _four(alone[k])}
+        one |= {"without_first": rounded(later[k]), "damage": rounded(alone[k])}
     n, rng = [setting.control], np.random.default_rng([seed, 1])
     by_turns = drop.one_by_one(
         stream,
@@ -161,13 +163,13 @@ def dropped(job: Job, seed: int) -> tuple[Row, list[Row]]:
     orders["random"] = [rng.permutation(len(some)) for _ in range(setting.draws)]
     orders["random_inner"] = [rng.permutation(inner) for _ in range(setting.draws)]
     for name, of in orders.items():
-        row[name] = _four(np.mean([drop.curve(stream, h, some, o, n, judge) for o in of]))
+        row[name] = rounded(np.mean([drop.curve(stream, h, some, o, n, judge) for o in of]))
     gone = [i for k in order[: setting.control] for i in some[k]]
-    return row | {"time": _four(_time(stream, new, gone))}, rows
+    return row | {"time": rounded(_time(stream, new, gone))}, rows
 
 
 def _losses(counts: Sequence[int], found: Floats) -> Row:
-    return {f"loss_{n}": _four(loss) for n, loss in zip(counts, found, strict=True)}
+    return {f"loss_{n}": rounded(loss) for n, loss in zip(counts, found, strict=True)}
 
 
 def _time(stream: Stream, x: Tensor, gone: Sequence[int]) -> float:
@@ -179,10 +181,6 @@ def _time(stream: Stream, x: Tensor, gone: Sequence[int]) -> float:
             stream(x, without=without)
             spent[k, which] = time.process_time() - start
     return float(np.median(spent[:, 1]) / np.median(spent[:, 0]))
-
-
-def _four(value: Any) -> float:
-    return round(float(value), 4)
 
 
 SMOLLM2 = Experiment({"cpu": Dropping()}, each_seed(dropped), draw=draw)
@@ -233,8 +231,7 @@ def chain(
     """Return a vision transformer, and its blocks as modules, each with a head of its own."""
     sizes = {"width": setting.width, "depth": setting.depth, "heads": setting.heads}
     vit = small_vit(classes, image=side, patch=setting.patch, seed=seed, **sizes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
+    with seeded(seed + 1):
         embed = nn.Conv2d(channels, setting.width, setting.patch, setting.patch)
         vit.get_submodule("0").embed = embed
         first, *blocks = list(vit.children())[:-3]
@@ -270,7 +267,7 @@ def looked(stream: Stream, x: Tensor, new: Tensor, y: Tensor) -> list[Row]:
         lost = -drop.damage(stream, at, some, lambda s: right(s, y))
         found = {"similarity": drop.similarity(states, some), "damage": nats, "lost": lost}
         found["share"] = np.array(share)
-        rows.append({"part": part} | {key: [_four(v) for v in of] for key, of in found.items()})
+        rows.append({"part": part} | {key: [rounded(v) for v in of] for key, of in found.items()})
     return rows
 
 
@@ -312,10 +309,10 @@ def trained(job: Job) -> Outcome:
 
         last = fitted(net, seed, chosen, test, on_epoch=look)
         row: Row = {
-            "test_accuracy": _four(last["accuracy"][-1]),
-            "heads": [_four(v) for v in last["accuracy"]],
+            "test_accuracy": rounded(last["accuracy"][-1]),
+            "heads": [rounded(v) for v in last["accuracy"]],
             "probes": [
-                _four(v) for v in linear_probe(net, [train_set.at(slice(None))], [(new, y)])
+                rounded(v) for v in linear_probe(net, [train_set.at(slice(None))], [(new, y)])
             ],
         }
         states, h = stream.states(stream.embed(x)), stream.embed(new)
@@ -330,7 +327,7 @@ def trained(job: Job) -> Outcome:
                 kept = drop.curve(
                     stream, h, some, order, range(len(some) + 1), lambda s: right(s, y)
                 )
-                row[f"{part}_{by}"] = [_four(v) for v in kept]
+                row[f"{part}_{by}"] = [rounded(v) for v in kept]
         return row, history
 
     return seed_by_seed(job, measured, chosen, tuning)

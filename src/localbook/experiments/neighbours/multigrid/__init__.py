@@ -4,7 +4,6 @@ from localbook.experiments.neighbours.multigrid.comparison import MULTIGRID, MUL
 from localbook.experiments.neighbours.multigrid.comparison import Darcy as Darcy
 from localbook.experiments.neighbours.multigrid.comparison import draw_darcy as draw_darcy
 from localbook.experiments.neighbours.multigrid.comparison import error as error
-from localbook.experiments.neighbours.multigrid.comparison import seeded as seeded
 from localbook.experiments.neighbours.multigrid.comparison import trained as trained
 
 EXPERIMENTS = {"multigrid": MULTIGRID, "multigrid-darcy": MULTIGRID_DARCY}

@@ -26,11 +26,11 @@ from localbook.experiments.neighbours.multigrid.operators import (
     FNO,
     Apart,
     Spectral,
-    Times,
     UNet,
     convolutions,
 )
-from localbook.fit import fit
+from localbook.fit import fit, seeded
+from localbook.local.networks import Scale
 
 mg = neighbours.multigrid
 
@@ -92,13 +92,6 @@ def trained(
         net, x, y, steps=setting.steps, batch_size=setting.batch_size, lr=rate, seed=seed,
         loss=mg.relative, optimiser=lambda *_, **__: optimiser, after_step=after_step,
     )  # fmt: skip
-
-
-def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
-    """Return a new network whose weights are drawn by the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
 
 
 def tensor(x: Any) -> Tensor:
@@ -168,7 +161,7 @@ def linear(setting: Elliptic, method: str, boundary: str) -> nn.Module:
             1, 1, (setting.n + 1) // 2, boundary if method == "spectral-own" else "periodic"
         )
     if method == "classical-start":
-        return nn.Sequential(Times(least(setting)), mg.classical([(1, 1)] * setting.levels).float())
+        return nn.Sequential(Scale(least(setting)), mg.classical([(1, 1)] * setting.levels).float())
     if method == "one-level":
         cycle = [(sum(before for before, _ in cycle), 0)]
     elif method == "other-padding":
@@ -197,7 +190,8 @@ def on_elliptic(job: Job, lr: float, seed: int) -> tuple[Row, list[Row]]:
     for boundary in mg.BOUNDARIES if every and seed != TUNING_SEED else ("dirichlet",):
         name = "" if boundary == "dirichlet" else f"{boundary}-"
         train = splits["rising-train" if rising else f"{name}train"]
-        net = seeded(seed, partial(linear, s, job.method, boundary))
+        with seeded(seed):
+            net = linear(s, job.method, boundary)
         trained(s, net, train.x, train.y, lr, seed)
         tests = FALLING if boundary == "dirichlet" else (boundary,)
         with torch.no_grad():
@@ -262,10 +256,13 @@ def nonlinear(setting: Darcy, method: str, seed: int) -> nn.Module:
         "fno": partial(FNO, 8, 5, 3),
         "unet": partial(UNet, 13, setting.levels),
     }
-    if method in others:
-        return seeded(seed, others[method])
-    net = mg.network(7, setting.layers, setting.cycle, seed, residual=False)  # as released
-    return seeded(seed, partial(Apart, net[:-1], 7)) if method == "local" else net
+    if method not in others:
+        net = mg.network(7, setting.layers, setting.cycle, seed, residual=False)  # as released
+        if method != "local":
+            return net
+        others["local"] = partial(Apart, net[:-1], 7)
+    with seeded(seed):
+        return others[method]()
 
 
 @torch.no_grad()

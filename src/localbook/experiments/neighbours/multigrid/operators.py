@@ -9,18 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Times(nn.Module):
-    """A product with a number that is not learned."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return functions of the same shape."""
-        return self.factor * x
-
-
 class Spectral(nn.Module):
     """A product with complex weights of the lowest frequencies, m functions to c (li2021fourier).
 

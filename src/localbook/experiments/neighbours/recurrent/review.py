@@ -22,9 +22,10 @@ from localbook.experiments.harness import (
     Samples,
     rows_once,
     seed_by_seed,
+    significant,
     tune,
 )
-from localbook.fit import fit, mlp
+from localbook.fit import fit, mlp, seeded
 
 rnn = neighbours.rnn_review
 
@@ -205,7 +206,7 @@ def flat(found: tuple[Tensor, ...]) -> Tensor:
 
 def rounded(value: Any) -> float | None:
     """Return four digits, or None for what is not finite."""
-    return float(f"{float(value):.4g}") if math.isfinite(value) else None
+    return significant(value, 4) if math.isfinite(value) else None
 
 
 @torch.no_grad()
@@ -279,8 +280,7 @@ class Tagger(nn.Module):
 
     def __init__(self, units: int, seed: int, lag: int, both: bool) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.states = nn.RNN(1, units, batch_first=True, bidirectional=both)
             self.read = nn.Linear(units * (1 + both), 1)
         self.places = slice(None, -lag) if lag > 0 else slice(-lag, None)

@@ -18,6 +18,7 @@ from localbook.experiments.harness import (
     Job,
     Outcome,
     fewer_images,
+    rounded,
     seed_by_seed,
     tune,
 )
@@ -178,10 +179,6 @@ def again(found: Sequence[dict[str, Floats]], name: str) -> float:
     return float(np.mean(ranks))
 
 
-def _four(value: Any) -> Any:
-    return [_four(v) for v in value] if isinstance(value, list) else round(float(value), 4)
-
-
 def run(job: Job) -> Outcome:
     """Choose each rule's rate on the validation split, train three networks of each, compare."""
     setting: Setting = job.setting
@@ -209,7 +206,7 @@ def run(job: Job) -> Outcome:
         }
         layers = {key: local.activations(net, x)[1:] for key, net in nets.items()}
         pairs = [(layers[sides[0], i], layers[sides[1], j]) for i, j in _PAIRS]
-        row: Row = {"test_accuracy": _four(np.mean([right(net, test) for net in nets.values()]))}
+        row: Row = {"test_accuracy": rounded(np.mean([right(net, test) for net in nets.values()]))}
         modules, history = [], []
         for depth in range(len(setting.widths)):
             both = [compared(setting, a[depth], b[depth], rng) for a, b in pairs]
@@ -219,8 +216,8 @@ def run(job: Job) -> Outcome:
                 means |= {"again": again(found, ""), "again_rotated": again(found, "_rotated")}
             modules.append(means)
             first = {key: np.sort(found[0][key])[::-1].tolist() for key in ("one", "one_rotated")}
-            history.append({"module": depth + 1} | {key: _four(of) for key, of in first.items()})
-        return row | {key: _four([m[key] for m in modules]) for key in modules[0]}, history
+            history.append({"module": depth + 1} | {key: rounded(of) for key, of in first.items()})
+        return row | {key: rounded([m[key] for m in modules]) for key in modules[0]}, history
 
     used = {rule: chosen[rule] for rule in dict.fromkeys(sides)}
     return seed_by_seed(job, measured, used, tuning)

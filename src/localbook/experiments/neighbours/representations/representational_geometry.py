@@ -13,6 +13,7 @@ from localbook import neighbours
 from localbook.arrays import Row
 from localbook.data import DeviceImages
 from localbook.experiments.harness import Experiment, Job, each_seed, fewer_images
+from localbook.fit import seeded
 from localbook.local import linear_cka
 
 geometry = neighbours.representational_geometry
@@ -88,8 +89,7 @@ def parts(
 ) -> list[nn.Sequential]:
     """Return each hidden layer with its activation, and the read-out, initialised as torch does."""
     found: list[nn.Sequential] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         image = torch.zeros(1, *shape)
         for count in setting.channels or (setting.width,):
             if setting.channels:

@@ -22,6 +22,7 @@ from localbook.experiments.harness import (
     Outcome,
     fewer_images,
     seed_by_seed,
+    significant,
     tune,
 )
 from localbook.fit import accuracy, fit
@@ -115,9 +116,9 @@ def expanded(net: Any, test: Split, *, images: int) -> Row:
     rest = (sums[-1] - sums[1]).flatten(1).norm(dim=1) / (x.flatten(1).norm(dim=1) + c)
     whole = (sums[-1] - x).flatten(1).norm(dim=1).mean()
     return {
-        "terms": [float(f"{value:.4g}") for value in (sizes / whole).tolist()],
+        "terms": [significant(value, 4) for value in (sizes / whole).tolist()],
         "cut": [round((head(h).argmax(1) == y).double().mean().item(), 4) for h in sums],
-        "bound_share": float(f"{rest.max().item() / shallow.bounds(s)[2:].sum():.3g}"),
+        "bound_share": significant(rest.max().item() / shallow.bounds(s)[2:].sum(), 3),
         "largest_constant": round(float(s.max()), 4),
     }
 

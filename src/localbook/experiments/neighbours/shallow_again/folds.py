@@ -16,6 +16,7 @@ from localbook.experiments.harness import (
     Outcome,
     Samples,
     seed_by_seed,
+    significant,
 )
 from localbook.experiments.neighbours.shallow_again.depths import METHODS, chosen_rates
 from localbook.fit import fit
@@ -71,7 +72,7 @@ def on_folds(job: Job) -> Outcome:
 
     def measured(seed: int) -> tuple[Row, list[Row]]:
         found = {m: left(m, seed, "test", lr=chosen[str(m)]) for m in setting.folds}
-        return {f"left_{m}": float(f"{value:.4g}") for m, value in found.items()}, []
+        return {f"left_{m}": significant(value, 4) for m, value in found.items()}, []
 
     return seed_by_seed(job, measured, {"lr": chosen}, tuning)
 
