@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from localbook.errors import ConfigError, TrainingError
-from localbook.fit import accuracy, fit, mlp
+from localbook.fit import accuracy, fit, mlp, seeded
 
 
 def blobs(count=90, classes=3, dtype=torch.float32):
@@ -143,3 +143,11 @@ def test_a_loss_that_is_not_a_number_is_an_error_that_says_what_to_do():
     x, y = blobs()
     with pytest.raises(TrainingError, match=r"smaller lr than 1e\+30"):
         fit(mlp((2, 3), 0), x * 1e30, y, **GOOD | {"lr": 1e30})
+
+
+def test_what_is_drawn_from_a_seed_leaves_no_trace():
+    before = torch.get_rng_state()
+    with seeded(3):
+        drawn = torch.rand(4)
+    assert torch.equal(drawn, torch.rand(4, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(torch.get_rng_state(), before)

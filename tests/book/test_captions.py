@@ -24,6 +24,7 @@ def called(node):
 
 
 def names(node):
+    """The names that an expression reads, or that a target binds or changes."""
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
@@ -33,11 +34,6 @@ def recorded(node, known):
     return bool(names(node) & known) or any(call in RECORDED for call in calls)
 
 
-def assigned(target):
-    """The names that an assignment's target binds or changes."""
-    return {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
-
-
 def uncaptioned(source, known):
     """Return the figures of a cell that draw records without a caption; update what is known."""
     found = []
@@ -45,16 +41,16 @@ def uncaptioned(source, known):
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign):
                 for target in node.targets:
-                    bound = assigned(target)
+                    bound = names(target)
                     if recorded(node.value, known):
                         known |= bound
                     elif isinstance(target, ast.Name):
                         known -= bound
             elif isinstance(node, ast.For | ast.comprehension):
                 if recorded(node.iter, known):
-                    known |= assigned(node.target)
+                    known |= names(node.target)
             elif isinstance(node, ast.AugAssign) and recorded(node.value, known):
-                known |= assigned(node.target)
+                known |= names(node.target)
             elif isinstance(node, ast.FunctionDef) and recorded(node, known - arguments(node)):
                 known.add(node.name)
         for node in ast.walk(statement):

@@ -9,7 +9,7 @@ from localbook import runs
 from localbook.cli import main
 from localbook.errors import ConfigError, TrainingError
 from localbook.experiments import EXPERIMENTS, Experiment, Job, Samples, each_seed, run
-from localbook.experiments.harness import rows_once, tensors_once, tune
+from localbook.experiments.harness import rounded, rows_once, significant, tensors_once, tune
 from localbook.fit import accuracy, fit, mlp
 
 NAME = "parity"
@@ -171,3 +171,9 @@ def test_tensors_are_made_once_and_code_in_disguise_is_refused(tmp_path):
     path.write_bytes(b"PK damaged")
     with pytest.raises(ConfigError, match="cannot be read; delete it"):
         tensors_once(path, "cpu", never)
+
+
+def test_numbers_are_rounded_as_rows_keep_them():
+    assert rounded([torch.tensor(0.123456), [1, 2.00004]]) == [0.1235, [1.0, 2.0]]
+    assert rounded(-0.126, 2) == -0.13
+    assert [significant(v, 3) for v in (torch.tensor(1234.5), 0.00012345)] == [1230.0, 0.000123]

@@ -192,11 +192,6 @@ def test_functional_relus_of_a_residual_network_count_place_by_place():
     assert active.shape[1:] == torch.broadcast_shapes(active.shape[1:], fed.shape)
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    return {r.method: r for r in map(runs.read, run(NAME, out=tmp_path_factory.mktemp("out")))}
-
-
 def test_rates_fall_with_pruning_and_the_sign_moves_them(records):
     """Right after the rewinding, where nothing has answered yet, and after training."""
     for ours, theirs, other in zip(

@@ -214,12 +214,6 @@ def test_the_rate_falls_by_the_epoch_or_along_a_cosine(x):
     assert 0 < away[1] < away[0]
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    paths = run(NAME, out=tmp_path_factory.mktemp("out"))
-    return {r.method: r for r in map(runs.read, paths)}
-
-
 def test_rivals_have_the_fewest_neurons_that_give_no_fewer_parameters(records):
     goal = records["af-kan"].sizes["parameters"]
     for method in ("relu-kan", "spline"):

@@ -169,12 +169,6 @@ def test_training_keeps_the_best_epoch_and_penalises_embeddings_only():
     assert sizes[1][1] > 0.6 * sizes[0][1]
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    paths = run(NAME, out=tmp_path_factory.mktemp("out"))
-    return {r.method: r for r in map(runs.read, paths)}
-
-
 def at(records, method, gamma):
     return np.array([r["test_auc"] for r in records[method].history if r["gamma"] == gamma])
 

@@ -262,12 +262,6 @@ def test_regions_of_blocks_are_products_and_scores_are_sums(seed):
     assert torch.allclose(sum(corners), sum(others))
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    paths = run(NAME, out=tmp_path_factory.mktemp("out"))
-    return {r.method: r for r in map(runs.read, paths)}
-
-
 def test_a_quarter_of_the_weights_reaches_nearly_as_much_and_all_count_alike(records):
     counts = {m: r.sizes["parameters"] for m, r in records.items()}
     assert counts["index"] == counts["scattered"] == counts["set-hebb"] < counts["dense"] / 3

@@ -230,13 +230,8 @@ def test_bad_input_is_refused_in_one_sentence():
         hyper.train(h, f, x, y, rounds=30, **how | {"lr": 1e30})
 
 
-OWN = replace(setting("hypernetworks", "quick"), seeds=1, rounds=40)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    out = tmp_path_factory.mktemp("out")
-    return {r.method: r for r in map(runs.read, run("hypernetworks", setting=OWN, out=out))}
+NAME = "hypernetworks"
+OWN = replace(setting(NAME, "quick"), seeds=1, rounds=40)
 
 
 def test_from_the_packages_start_mip_learns_and_the_default_hardly_does(records):
@@ -251,7 +246,7 @@ def test_from_the_packages_start_mip_learns_and_the_default_hardly_does(records)
 
 def test_the_experiment_runs_twice_to_equal_records(records, tmp_path):
     own = replace(OWN, methods=("sgd-fan-out-mip", "sgd-blind"))
-    again = {r.method: r for r in map(runs.read, run("hypernetworks", setting=own, out=tmp_path))}
+    again = {r.method: r for r in map(runs.read, run(NAME, setting=own, out=tmp_path))}
     assert again["sgd-fan-out-mip"].history == records["sgd-fan-out-mip"].history
     assert len({*again["sgd-blind"].history[0]["norm_end"]}) == 1  # the same network for all γ
 
@@ -259,4 +254,4 @@ def test_the_experiment_runs_twice_to_equal_records(records, tmp_path):
 def test_without_the_authors_package_its_method_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "hyperlight", None)
     with pytest.raises(ConfigError, match="pip install hyperlight"):
-        run("hypernetworks", setting=replace(OWN, methods=("hyperlight",)), out=tmp_path)
+        run(NAME, setting=replace(OWN, methods=("hyperlight",)), out=tmp_path)

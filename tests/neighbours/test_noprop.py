@@ -16,6 +16,7 @@ from localbook.experiments import run
 from localbook.local import IsolatedNetwork, noprop_network, noprop_posterior
 from localbook.neighbours import noprop
 
+NAME = "noprop"
 shares = st.floats(1e-3, 1 - 1e-3)
 
 
@@ -211,12 +212,6 @@ def test_walks_of_a_network_are_seeded_and_the_mean_path_is_what_a_call_takes():
     assert len(noprop.states(ct, x, 20, "ode", 0)) == 21
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    paths = run("noprop", out=tmp_path_factory.mktemp("out"))
-    return {r.method: r for r in map(runs.read, paths)}
-
-
 def test_blocks_learn_and_without_the_image_they_do_not(records):
     for method, low, high in (("dt", 0.8, 1), ("no-z", 0.8, 1), ("no-image", 0, 0.25)):
         for row in records[method].final:
@@ -233,7 +228,7 @@ def test_a_chain_without_training_classifies_on_the_mean_path_and_samples_from_n
 
 
 def test_runs_repeat(records, tmp_path):
-    again = runs.read(run("noprop", methods=["ct"], out=tmp_path)[0])
+    again = runs.read(run(NAME, methods=["ct"], out=tmp_path)[0])
     drop = {"seconds"}
     for one, other in zip(again.final, records["ct"].final, strict=True):
         assert {k: one[k] for k in one.keys() - drop} == {k: other[k] for k in other.keys() - drop}

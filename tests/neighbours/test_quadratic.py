@@ -260,13 +260,8 @@ def test_bad_input_is_refused_in_one_sentence():
         quadratic.conic_pieces(quadratic.network((2, 2, 1), 0, start="random"), ((0, 0), (0, 1)))
 
 
-OWN = replace(setting("quadratic", "quick"), seeds=1, depths=(2, 6), epochs=20, rates=(0.03,))
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    out = tmp_path_factory.mktemp("out")
-    return {r.method: r for r in map(runs.read, run("quadratic", setting=OWN, out=out))}
+NAME = "quadratic"
+OWN = replace(setting(NAME, "quick"), seeds=1, depths=(2, 6), epochs=20, rates=(0.03,))
 
 
 def test_a_random_start_collapses_at_depth_and_the_linear_one_trains(records):

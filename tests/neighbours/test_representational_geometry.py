@@ -14,11 +14,6 @@ QUICK = setting(NAME, "quick")
 CLEAN = geometry.Setting(QUICK.tasks, 1, inputs=20, each=1, noise=0.0)
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    return {r.method: r for r in map(runs.read, run(NAME, out=tmp_path_factory.mktemp("out")))}
-
-
 def rows(record, target):
     """What every seed has at the first loss."""
     return [

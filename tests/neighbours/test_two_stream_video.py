@@ -177,12 +177,6 @@ def test_inception_treats_every_feature_alike_and_by_itself():
     assert torch.allclose(net.each(x[:, :, order]), net.each(x)[:, order], atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    paths = run(NAME, out=tmp_path_factory.mktemp("out"))
-    return {r.method: r for r in map(runs.read, paths)}
-
-
 def at(records, method):
     return np.array([row["test_accuracy"] for row in records[method].history])
 

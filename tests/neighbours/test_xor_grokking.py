@@ -13,16 +13,8 @@ from localbook.experiments import run, setting
 from localbook.neighbours import xor_grokking
 from localbook.neighbours.xor_grokking import Xor
 
-NAME = "xor-grokking"
+NAME = "xor-grokking"  # quick: p = 40,000 as in the paper, half of its points, a fifth of m
 SMALL = Xor(p=60, n=12, m=9, test=8, eta=0.2, omega=0.1, alpha=0.5, times=(0, 1, 2, 7), seeds=1)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """The claims at ``quick``: p = 40,000 as in the paper, half of its points, a fifth of m."""
-    return {
-        r.method: r for r in map(runs.read, run(NAME, out=tmp_path_factory.mktemp("out")))
-    }  # fmt: skip
 
 
 def at(record, t, key):

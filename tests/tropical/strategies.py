@@ -1,4 +1,4 @@
-"""Small whole numbers, among which zero, repeated, parallel and coplanar ones are frequent."""
+"""Turns, and small whole numbers: zero, repeated, parallel and coplanar ones are frequent."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -33,3 +33,8 @@ def polynomials(d, most, *, exponents=(0, 3), convention="max"):
             st.just(convention),
         )
     )
+
+
+def turn(rng, dimension):
+    """A rotation drawn at random, perhaps with a reflection."""
+    return np.linalg.qr(rng.normal(size=(dimension, dimension)))[0]

@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 from scipy.spatial import ConvexHull
 
 from localbook.tropical import TropicalPolynomial
+from tests.tropical.strategies import turn
 
 SQUARE = np.array([[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [1, 2], [0, 2], [0, 1], [1, 1.0]])
 CONTACT = 1e-12
@@ -16,10 +17,6 @@ CONTACT = 1e-12
 
 def hull(points):
     return TropicalPolynomial(points, np.zeros(len(points))).newton_polytope()
-
-
-def turn(rng, dimension):
-    return np.linalg.qr(rng.normal(size=(dimension, dimension)))[0]
 
 
 def lattice(rng, dimension, noise):

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from localbook.tropical import Zonotope, exact_vertices
 from tests.tropical.strategies import generators as integer_generators
+from tests.tropical.strategies import turn
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -44,10 +45,6 @@ def enumerate_vertices(generators):
 
 def in_order(points):
     return points[np.lexsort(np.round(points, 6).T[::-1])]
-
-
-def random_rotation(rng, d):
-    return np.linalg.qr(rng.normal(size=(d, d)))[0]
 
 
 @SETTINGS
@@ -141,7 +138,7 @@ def test_root_systems_have_as_many_vertices_as_is_known(kind, count, turned):
     }[kind[0]]
     generators = np.array(rows, dtype=float)
     if turned:
-        generators = generators @ random_rotation(np.random.default_rng(0), generators.shape[1])
+        generators = generators @ turn(np.random.default_rng(0), generators.shape[1])
     assert len(Zonotope(generators, np.zeros(generators.shape[1])).vertices()) == count
 
 
@@ -180,7 +177,7 @@ def test_counts_survive_rotation_scaling_permutation_and_sign_flips(generators, 
     rng = np.random.default_rng(seed)
     count, d = generators.shape
     plain = Zonotope(generators, np.zeros(d))
-    turned = generators @ random_rotation(rng, d) * 10.0 ** rng.integers(-3, 4)
+    turned = generators @ turn(rng, d) * 10.0 ** rng.integers(-3, 4)
     sign = np.where(rng.random(count) < 0.5, -1.0, 1.0)[:, None]
     order = rng.permutation(count)
     flipped = Zonotope((sign * turned)[order], turned[sign[:, 0] < 0].sum(axis=0))
@@ -218,7 +215,7 @@ def test_no_wide_vertex_is_lost_when_generators_are_degenerate_up_to_noise(gener
     # Noise near the tolerances makes decisions about single triples contradict one another.
     rng = np.random.default_rng(seed)
     d = generators.shape[1]
-    noisy = (generators + noise * rng.normal(size=generators.shape)) @ random_rotation(rng, d)
+    noisy = (generators + noise * rng.normal(size=generators.shape)) @ turn(rng, d)
     zonotope = Zonotope(noisy * 10.0 ** rng.integers(-3, 4, size=(7, 1)), np.zeros(d))
     directions = rng.normal(size=(200, d))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -119,17 +119,22 @@ def plain(task: Task, x: Tensor) -> Step:
     return Step(loss.detach(), out.detach(), scaled * len(x))
 
 
-def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
-    """Add the gradients of local loss and penalty by differentiating the backward pass."""
-    x.requires_grad_()
+def _back_to_input(task: Task, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return output, summed loss, and its gradients at output and input, with their graph."""
     twice = DifferentiableTwice()
     with twice:
         out = task.module(x)
         loss = task.loss(out)
+    with no_autocast(x), twice.by_inputs_alone():
+        (delta,) = grad(loss, out, create_graph=True)
+        (gamma,) = grad(out, x, delta, create_graph=True)
+    return out, loss, delta, gamma
+
+
+def double_backward(task: Task, x: Tensor, target: Tensor, penalty: Penalty) -> Step:
+    """Add the gradients of local loss and penalty by differentiating the backward pass."""
+    out, loss, delta, gamma = _back_to_input(task, x.requires_grad_())
     with no_autocast(x):
-        with twice.by_inputs_alone():
-            (delta,) = grad(loss, out, create_graph=True)
-            (gamma,) = grad(out, x, delta, create_graph=True)
         total = loss / len(x) + penalty(precise(gamma), precise(target))
         del gamma  # as large as the input, and nothing looks at it again
         backward(total)
@@ -146,14 +151,8 @@ def sampled(task: Task, x: Tensor, target: Tensor, penalty: Penalty, share: floa
     rows = torch.randperm(len(x))[: max(1, round(share * len(x)))].to(x.device)
     some = Task(task.module, task.head, task.local, task.y[rows], task.image[rows])
     start = x[rows].requires_grad_()
-    twice = DifferentiableTwice()
-    with twice:
-        out = some.module(start)
-        loss = some.loss(out)
+    gamma = _back_to_input(some, start)[-1]
     with no_autocast(x):
-        with twice.by_inputs_alone():
-            (delta,) = grad(loss, out, create_graph=True)
-            (gamma,) = grad(out, start, delta, create_graph=True)
         backward(penalty(precise(gamma), precise(target[rows])))
     return step
 
