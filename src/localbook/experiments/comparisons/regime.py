@@ -6,7 +6,6 @@ start from, so that differences are paired. Every seed draws images of its own.
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -327,24 +326,26 @@ _MODULES_GPU = replace(
 SGR_MODULES = Experiment(
     {"quick": _MODULES_QUICK, "cpu": _MODULES, "gpu": _MODULES_GPU}, _compared, fewer_images
 )
-# With many images, of which all seeds have the same, back-propagation should lead as in the papers.
-_MANY: dict[str, Any] = {
-    "methods": (
-        *_methods(("none-trained-1", *_CUT), "local"),
-        *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
-        *_methods(_CUT[2:], "sgr-0.1 zero-0.1 sgr-0.03"),
-    ),
-    "train": 10_000,
-    "schedule": replace(_VECTORS.schedule, epochs=20),
-    "seeds": 4,
-    "together": 4,
-}
+
+
+def _many(profile: Regime) -> Regime:
+    """Return the comparison on many images, all seeds having the same, as the papers draw it."""
+    return replace(
+        profile,
+        methods=(
+            *_methods(("none-trained-1", *_CUT), "local"),
+            *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
+            *_methods(_CUT[2:], "sgr-0.1 zero-0.1 sgr-0.03"),
+        ),
+        train=10_000,
+        schedule=replace(_VECTORS.schedule, epochs=20),
+        seeds=4,
+        together=4,
+    )
+
+
 SGR_MODULES_10000 = Experiment(
-    {
-        "quick": _MODULES_QUICK,
-        "cpu": replace(_MODULES, **_MANY),
-        "gpu": replace(_MODULES_GPU, **_MANY),
-    },
+    {"quick": _MODULES_QUICK, "cpu": _many(_MODULES), "gpu": _many(_MODULES_GPU)},
     _compared,
     fewer_images,
 )
