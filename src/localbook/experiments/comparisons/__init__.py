@@ -1,6 +1,6 @@
 """Learning rules compared on images, at equal tuning."""
 
-from localbook.experiments.comparisons import ablation, bp_free, deep, isolation, regime
+from localbook.experiments.comparisons import ablation, bp_free, deep, isolation, modules, regime
 from localbook.experiments.comparisons.ablation import VARIANTS as VARIANTS
 from localbook.experiments.comparisons.ablation import shuffled_target as shuffled_target
 from localbook.experiments.comparisons.ablation import zero_target as zero_target
@@ -22,8 +22,9 @@ from localbook.experiments.comparisons.speed import mirrored as mirrored
 EXPERIMENTS = {
     "gradient-isolation": isolation.GRADIENT_ISOLATION,
     "sgr-ablation": ablation.SGR_ABLATION,
-    "sgr-modules": regime.SGR_MODULES,
-    "sgr-modules-10000": regime.SGR_MODULES_10000,
+    "sgr-modules": modules.SGR_MODULES,
+    "sgr-modules-10000": modules.SGR_MODULES_10000,
+    "sgr-modules-45000": modules.SGR_MODULES_45000,
     "sgr-shares": ablation.SGR_SHARES,
     "sgr-regime": regime.SGR_REGIME,
     "sgr-regime-300": regime.SGR_REGIME_300,

@@ -128,7 +128,8 @@ def _tuned(job: Job) -> tuple[Row, list[Row]]:
     return tune(plain, [{"lr": rate} for rate in job.setting.rates], judge)
 
 
-def _compared(job: Job) -> Outcome:
+def compared(job: Job) -> Outcome:
+    """Train a rule's networks at plain local learning's best rate in their cell."""
     chosen, tuning = _tuned(job)
     start, size = time.perf_counter(), job.setting.together
     final: list[Row] = []
@@ -152,7 +153,7 @@ def _kept(job: Job, lr: float, seeds: list[int]) -> list[tuple[Row, list[Row]]]:
     return [(kept["row"], kept["looks"]) for kept in rows]
 
 
-def _methods(cells: tuple[str, ...], rules: str) -> tuple[str, ...]:
+def methods_of(cells: tuple[str, ...], rules: str) -> tuple[str, ...]:
     """Return every rule in every cell; AugLocal's heads are trained ones."""
     return tuple(
         f"{cell}_{rule}"
@@ -165,17 +166,18 @@ def _methods(cells: tuple[str, ...], rules: str) -> tuple[str, ...]:
 _NORMS = ("none", "batch", "group")
 _TRAINED = tuple(f"{norm}-trained" for norm in _NORMS)
 _FIXED = tuple(f"{norm}-{heads}" for norm in _NORMS for heads in ("fixed", "shared"))
+_OWN_FIXED = tuple(f"{norm}-fixed" for norm in _NORMS)  # one for each module
 
 # What the theory speaks of: gradient descent on all images at once, at a constant rate.
 _DIGITS = Regime(
     data="digits",
     methods=(
-        *_methods(_TRAINED[:1], "local bp sgr-0.3 sgr-1 sgr-3 sgr-10 zero-1 zero-3 shuffled-3"),
-        *_methods(_TRAINED[:1], "auglocal sid"),
-        *_methods(_TRAINED[1:], "local bp sgr-1 sgr-3 sgr-10 zero-3 shuffled-3 auglocal sid"),
+        *methods_of(_TRAINED[:1], "local bp sgr-0.3 sgr-1 sgr-3 sgr-10 zero-1 zero-3 shuffled-3"),
+        *methods_of(_TRAINED[:1], "auglocal sid"),
+        *methods_of(_TRAINED[1:], "local bp sgr-1 sgr-3 sgr-10 zero-3 shuffled-3 auglocal sid"),
         # under GroupNorm 1 is too much already for some seeds
-        *_methods(_TRAINED[1:], "sgr-0.1 sgr-0.3 zero-0.3"),
-        *_methods(_FIXED, "local bp sgr-1 sgr-3 sgr-10 zero-3 shuffled-3 sid"),
+        *methods_of(_TRAINED[1:], "sgr-0.1 sgr-0.3 zero-0.3"),
+        *methods_of(_FIXED, "local bp sgr-1 sgr-3 sgr-10 zero-3 shuffled-3 sid"),
     ),
     widths=(16,) * 4,
     strides=(),
@@ -193,18 +195,18 @@ _DIGITS = Regime(
 )
 _QUICK = replace(
     _DIGITS,
-    methods=_methods(_TRAINED[:1], "local sgr-3 zero-3"),
+    methods=methods_of(_TRAINED[:1], "local sgr-3 zero-3"),
     schedule=replace(_DIGITS.schedule, epochs=150),
     rates=(0.3,),
     looks=1,
 )
-SGR_REGIME_DIGITS = Experiment({"quick": _QUICK, "cpu": _DIGITS}, _compared, fewer_images)
+SGR_REGIME_DIGITS = Experiment({"quick": _QUICK, "cpu": _DIGITS}, compared, fewer_images)
 
 # The same form of network on photographs, and convolutions on them.
 _VECTORS = replace(
     _DIGITS,
     data="cifar10",
-    methods=_methods(
+    methods=methods_of(
         _TRAINED, "local bp sgr-0.1 sgr-0.3 sgr-1 zero-0.3 zero-1 shuffled-0.3 auglocal sid"
     ),
     widths=(64,) * 4,
@@ -220,19 +222,19 @@ SGR_REGIME_VECTORS = Experiment(
                          schedule=replace(_VECTORS.schedule, epochs=4, batch_size=25)),
         "cpu": _VECTORS,
     },
-    _compared,
+    compared,
     fewer_images,
 )  # fmt: skip
 # Each seed's images are a thousand photographs, few enough for an hour of one core a cell. The last
 # controls are usual ways against over-fitting, without a look at any gradient.
 _RULES = "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03 shuffled-0.1 bp auglocal sid"
 _USUAL = "decay-0.001 decay-0.003 decay-0.01"
-_CPU = replace(
+PHOTOGRAPHS = replace(
     _VECTORS,
     methods=(
-        *_methods((*_TRAINED, "none-fixed"), _RULES),
-        *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-20 epochs-40"),
-        *_methods(("none-trained-1",), f"local {_USUAL}"),  # back-propagation at its own rate
+        *methods_of((*_TRAINED, *_OWN_FIXED), _RULES),
+        *methods_of(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-20 epochs-40"),
+        *methods_of(("none-trained-1",), f"local {_USUAL}"),  # back-propagation at its own rate
     ),
     widths=(8, 16, 16, 32, 32, 32),
     strides=(2, 1, 2, 1, 2, 1),
@@ -244,15 +246,15 @@ _CPU = replace(
     together=4,
 )
 _GPU = replace(
-    _CPU,
+    PHOTOGRAPHS,
     widths=(16, 32, 32, 64, 64, 64),
     strides=(1, 2, 1, 2, 1, 1),
     schedule=replace(_VECTORS.schedule, epochs=120),
     looks=24,
 )
-_CONV_QUICK = replace(
+PHOTOGRAPHS_QUICK = replace(
     SGR_REGIME_VECTORS.profiles["quick"],
-    methods=_methods(_TRAINED[1:2], "local sgr-0.03"),
+    methods=methods_of(_TRAINED[1:2], "local sgr-0.03"),
     widths=(4, 4),
     strides=(2, 2),
 )
@@ -269,83 +271,22 @@ def _of(train: int, epochs: int, methods: tuple[str, ...]) -> Experiment:
             images=(max(train, 10_000), 1_000, None),
             together=1 if train > 4_000 else 4,
         )
-        for name, profile in (("cpu", _CPU), ("gpu", _GPU))
+        for name, profile in (("cpu", PHOTOGRAPHS), ("gpu", _GPU))
     }
-    return Experiment({"quick": _CONV_QUICK} | profiles, _compared, fewer_images)
+    return Experiment({"quick": PHOTOGRAPHS_QUICK} | profiles, compared, fewer_images)
 
 
-SGR_REGIME = Experiment({"quick": _CONV_QUICK, "cpu": _CPU, "gpu": _GPU}, _compared, fewer_images)
-SGR_REGIME_300 = _of(300, 150, _methods(_TRAINED[:1], "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03"))
+SGR_REGIME = Experiment(
+    {"quick": PHOTOGRAPHS_QUICK, "cpu": PHOTOGRAPHS, "gpu": _GPU}, compared, fewer_images
+)
+SGR_REGIME_300 = _of(300, 150, methods_of(_TRAINED[:1], "local sgr-0.1 zero-0.1 sgr-0.3 sgr-0.03"))
 SGR_REGIME_4000 = _of(
     4_000,
     50,
     (
-        *_methods(_TRAINED, _RULES),
-        *_methods(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-10 epochs-20"),
-        *_methods(("none-trained-1",), "local"),
+        *methods_of((*_TRAINED, *_OWN_FIXED), _RULES),
+        *methods_of(_TRAINED[:1], f"zero-0.3 {_USUAL} epochs-10 epochs-20"),
+        *methods_of(("none-trained-1",), "local"),
     ),
 )
-SGR_REGIME_45000 = _of(45_000, 20, _methods(_TRAINED[:1], "local sgr-0.1 bp zero-0.1 sgr-0.3"))
-
-# One deep narrow network in two to sixteen modules; in one, local learning is back-propagation.
-# Images, epochs and the early strides are sized for an hour of one core.
-_CUT = tuple(f"none-trained-{modules}" for modules in (2, 4, 8, 16))
-_MODULES = replace(
-    _CPU,
-    methods=(
-        *_methods(_CUT, "local sgr-0.1"),
-        *_methods(("none-trained-1",), "local"),
-        *_methods(_CUT, "zero-0.1 sgr-0.3 sid shuffled-0.1"),
-        # where modules are four or eight layers long, 0.1 is too much at plain's rate
-        *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
-    ),
-    widths=(8,) * 2 + (16,) * 14,
-    strides=(2,) * 3 + (1,) * 13,
-    train=300,
-    schedule=replace(_VECTORS.schedule, epochs=150),
-    rates=(0.02, 0.05, 0.1),
-    seeds=8,
-    together=8,
-    gain=5 / 3,  # tanh's
-)
-_MODULES_QUICK = replace(
-    _CONV_QUICK,
-    methods=_methods(("none-trained-1",), "local")
-    + _methods(("none-trained-2", "none-trained-4"), "local sgr-0.1"),
-    widths=(4,) * 4,
-    strides=(2, 2, 1, 1),
-    gain=5 / 3,
-)
-_MODULES_GPU = replace(
-    _MODULES,
-    widths=(16,) * 4 + (32,) * 12,
-    strides=(1, 1, 2, 1, 2) + (1,) * 11,
-    train=1_000,
-    schedule=replace(_VECTORS.schedule, epochs=120),
-)
-SGR_MODULES = Experiment(
-    {"quick": _MODULES_QUICK, "cpu": _MODULES, "gpu": _MODULES_GPU}, _compared, fewer_images
-)
-
-
-def _many(profile: Regime) -> Regime:
-    """Return the comparison on many images, all seeds having the same, as the papers draw it."""
-    return replace(
-        profile,
-        methods=(
-            *_methods(("none-trained-1", *_CUT), "local"),
-            *_methods(_CUT[:2], "sgr-0.01 zero-0.01"),
-            *_methods(_CUT[2:], "sgr-0.1 zero-0.1 sgr-0.03"),
-        ),
-        train=10_000,
-        schedule=replace(_VECTORS.schedule, epochs=20),
-        seeds=4,
-        together=4,
-    )
-
-
-SGR_MODULES_10000 = Experiment(
-    {"quick": _MODULES_QUICK, "cpu": _many(_MODULES), "gpu": _many(_MODULES_GPU)},
-    _compared,
-    fewer_images,
-)
+SGR_REGIME_45000 = _of(45_000, 20, methods_of(_TRAINED[:1], "local sgr-0.1 bp zero-0.1 sgr-0.3"))
